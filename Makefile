@@ -1,0 +1,70 @@
+# Needs only make and Python 3.11 or newer; everything else comes into .venv, pinned by the locks.
+.POSIX:
+
+PYTHON ?= python3
+KEEP ?=
+LOCK ?=
+
+ENV = .venv
+BIN = $(ENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(LOCK)
+
+help:
+	@echo "make demo     draw three prompts, from a bucket to completion events, into demo/"
+	@echo "              KEEP=1 leaves the servers running for prompts of your own"
+	@echo "make test     run every test (CI=true: a missing test server is a failure, no skip)"
+	@echo "make check    lint, formatting, types, import rules, module sizes"
+	@echo "make format   put the code into shape"
+	@echo "make lock     pin again what pyproject.toml asks for; LOCK=--upgrade takes what is new"
+	@echo "make clean    remove what these commands made"
+	@echo "All of them take PYTHON=..., the Python to build $(ENV) with."
+
+demo: environment-demo
+	@keep='$(KEEP)'; $(BIN)/darkroom demo $${keep:+--keep}
+
+test: check
+	@if command -v go >/dev/null; then bash tests/servers/install_minio.sh; fi
+	$(BIN)/python -m pytest --ignore=tests/checks
+
+check: environment-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/checks
+
+format: environment-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: environment-test
+	$(COMPILE) --group build --extra render --extra demo --output-file requirements/demo.lock
+	$(COMPILE) --group test --extra render --extra demo --constraint requirements/demo.lock \
+		--output-file requirements/test.lock
+
+clean:
+	rm -rf $(ENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis demo
+
+# The environment keeps a copy of each lock that it was built from, so that content decides and no file date.
+environment-demo: python
+	@cmp -s requirements/demo.lock $(ENV)/demo.lock || { \
+		$(PYTHON) -m venv --clear $(ENV) && \
+		$(PIP) install --no-deps --require-hashes --requirement requirements/demo.lock && \
+		cp requirements/demo.lock $(ENV)/demo.lock; }
+	@cmp -s pyproject.toml $(ENV)/pyproject.toml || { \
+		$(PIP) install --quiet --no-deps --no-build-isolation --editable . && \
+		cp pyproject.toml $(ENV)/pyproject.toml; }
+
+environment-test: environment-demo
+	@cmp -s requirements/test.lock $(ENV)/test.lock || { \
+		$(PIP) install --no-deps --require-hashes --requirement requirements/test.lock && \
+		$(PIP) check && \
+		cp requirements/test.lock $(ENV)/test.lock; }
+
+python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+		echo "Darkroom needs Python 3.11 or newer, and '$(PYTHON)' is none: name one, as in 'make demo PYTHON=python3.12'." >&2; \
+		exit 1; }
+
+.PHONY: help demo test check format lock clean environment-demo environment-test python

@@ -1,0 +1,10 @@
+"""What is said: prompts, requests, outcomes and the dialects in which servers announce a dropped file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROMPTS_DROPPED: Final = "dev.darkroom.prompts.dropped"
+IMAGE_REQUESTED: Final = "dev.darkroom.image.requested"
+IMAGE_COMPLETED: Final = "dev.darkroom.image.completed"
+IMAGE_FAILED: Final = "dev.darkroom.image.failed"

@@ -1,0 +1,101 @@
+"""A request: one prompt, where it came from, and the key under which everything about it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+from events.prompt import prompt_hash
+
+# Copied from a request to its outcome: CloudEvents' documented extensions for correlation, partitioning and tracing.
+COPIED: Final = ("correlationid", "partitionkey", "traceparent", "tracestate")
+
+
+def key_of(source: str, id: str) -> str:
+    """The sha256, in hex, of a CloudEvent's source and id: the name of its claims, images and record."""
+    return _digest(source, id)
+
+
+def _digest(*parts: str) -> str:
+    # surrogatepass: object keys may hold what JSON escapes allow but UTF-8 does not.
+    return hashlib.sha256(b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """An object in a bucket; `version` and `etag` are None where unknown or where the bucket keeps no versions."""
+
+    bucket: str
+    key: str
+    version: str | None = None
+    etag: str | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        # Servers write "no version" as "null" or as nothing, and quote etags or not.
+        object.__setattr__(self, "version", None if self.version in ("", "null") else self.version)
+        object.__setattr__(self, "etag", (self.etag or "").strip('"') or None)
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of what this object asks for."""
+        return f"s3://{self.bucket}"
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{quote(self.key, safe='/', errors='surrogatepass')}"
+
+    @property
+    def identified(self) -> bool:
+        """Whether it is known which content is meant, so that a key can be derived."""
+        return bool(self.version or self.etag)
+
+    @property
+    def file_id(self) -> str:
+        return _digest(self.key, self.version or self.etag or "")
+
+    @property
+    def file_key(self) -> str:
+        """The key of the file as a whole, under `files/`."""
+        return key_of(self.source, self.file_id)
+
+    def prompt_id(self, index: int) -> str:
+        return _digest(self.key, self.version or self.etag or "", str(index))
+
+    def as_data(self) -> dict[str, object]:
+        """The object as events name it, with what is unknown left out."""
+        fields = ("bucket", "key", "version", "etag", "size")
+        return {name: value for name in fields if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt as received, with its CloudEvents identity."""
+
+    source: str
+    id: str
+    received: object
+    object: ObjectRef | None = None
+    index: int = 0
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return key_of(self.source, self.id)
+
+    @property
+    def prompt_hash(self) -> str:
+        return prompt_hash(self.received)
+
+    @property
+    def seed(self) -> int:
+        """The seed of a request that leaves it open: a redelivery draws the same picture."""
+        return int(self.key[:16], 16)
+
+
+def from_object(ref: ObjectRef, index: int, received: object) -> Request:
+    """The request for prompt `index` of a dropped file, the same by whatever route the file was announced."""
+    return Request(source=ref.source, id=ref.prompt_id(index), received=received, object=ref, index=index)

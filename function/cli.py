@@ -1,0 +1,116 @@
+"""The command line, `darkroom`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+import click
+
+from function.config import Settings, WrongSettings, unknown
+from function.errors import DarkroomError
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment(os.environ)
+    except WrongSettings as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="function", prog_name="darkroom")
+def main() -> None:
+    """Drop a prompt into a bucket, or publish it to a broker; get a picture and a completion event."""
+
+
+@main.command()
+def render() -> None:
+    """Answer CloudEvents: the Knative Service."""
+    _serve(standalone=False)
+
+
+@main.command()
+def serve() -> None:
+    """All doors in one process, for one machine without a broker."""
+    _serve(standalone=True)
+
+
+def _serve(*, standalone: bool) -> None:
+    from function.bootstrap import build
+    from function.logs import configure
+    from function.server import leave
+    from function.server import serve as run
+
+    settings = _settings()
+    for sentence in unknown(os.environ):
+        click.echo(f"warning: {sentence}", err=True)
+    if standalone and not settings.prompt_buckets:
+        raise click.ClickException("DARKROOM_PROMPT_BUCKETS is not set; name the buckets that prompts are dropped into")
+    configure(settings.log_format)
+    built = build(settings, standalone=standalone)
+    built.start()
+    leave(run(built.app, settings, built.health, built.load))
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Fail on unknown DARKROOM_* variables.")
+def config(*, check: bool) -> None:
+    """Show the effective settings, secrets masked."""
+    settings = _settings()
+    for name, value in settings.shown().items():
+        click.echo(f"{name}={'' if value is None else value}")
+    if check and (sentences := unknown(os.environ)):
+        raise click.ClickException("; ".join(sentences))
+
+
+@main.command()
+@click.argument("what", metavar="OBJECT|KEY")
+def status(what: str) -> None:
+    """Say what became of a dropped OBJECT (bucket/key or s3://bucket/key) or of a request's KEY."""
+    from function.bootstrap import image_store
+    from function.ledger import Ledger
+    from function.status import describe
+    from function.store import S3Store, s3_client
+
+    settings = _settings()
+    ledger = Ledger(image_store(settings), lease=settings.lease)
+    try:
+        for line in describe(what, ledger, lambda bucket: S3Store(s3_client(), bucket)):
+            click.echo(line)
+    except DarkroomError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command("check-store")
+def check_store() -> None:
+    """Prove on the image bucket that exactly one of many simultaneous creates wins."""
+    from function.bootstrap import image_store
+    from function.check_store import check_store as check
+
+    broken = 0
+    try:
+        for finding in check(image_store(_settings())):
+            click.echo(f"{'ok    ' if finding.kept else 'BROKEN'}  {finding.promise}: {finding.seen}")
+            broken += not finding.kept
+    except DarkroomError as error:
+        raise click.ClickException(str(error)) from None
+    if broken:
+        raise click.ClickException("this store cannot keep requests from being rendered twice; use another one")
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Keep everything running, and say how to drop the next prompt.")
+@click.option("--folder", default="demo", type=click.Path(path_type=str), help="Where pictures and data go.")
+def demo(*, keep: bool, folder: str) -> None:
+    """Start an S3 server and Darkroom, drop three prompts, and show what comes out."""
+    from pathlib import Path
+
+    from function.demo.story import run
+
+    sys.exit(run(Path(folder), keep=keep))
+
+
+if __name__ == "__main__":
+    main()

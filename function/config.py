@@ -1,0 +1,125 @@
+"""Settings: `DARKROOM_*` for what is ours, Knative's own variables for sinks and the port.
+
+Object storage is configured by boto3's own variables (AWS_ENDPOINT_URL_S3, AWS_REGION, the credentials chain).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+PREFIX: Final = "DARKROOM_"
+KNATIVE: Final = {"port": "PORT", "sink": "K_SINK", "ce_overrides": "K_CE_OVERRIDES", "ca_certs": "K_CA_CERTS"}
+
+
+class WrongSettings(ValueError):
+    """A setting is missing or cannot be used; the message is the sentence to show."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _extensions(value: object) -> object:
+    """The extensions in `K_CE_OVERRIDES`, which SinkBinding sets to JSON or to nothing."""
+    if not isinstance(value, str):
+        return value
+    overrides = json.loads(value) if value.strip() else {}
+    return overrides.get("extensions") or {} if isinstance(overrides, dict) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set, with what it does and its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_bucket: str = Field("images", description="bucket for images, records, claims and results")
+    prompt_buckets: Names = Field(
+        (), description="buckets whose objects are prompts, comma-separated; no other is read"
+    )
+    prompt_prefix: str = Field("", description="only objects whose key begins so are prompts")
+    prompt_suffix: str = Field("", description="only objects whose key ends so are prompts")
+    max_prompt_file: int = Field(1 << 20, gt=0, description="bytes of a prompt file, at most")
+    model: str = Field("models/shapes", description="model directory, or hub id in the local cache")
+    model_revision: str | None = Field(None, description="the hub id's pinned commit, 40 hex digits")
+    model_variant: str | None = Field(None, description="weights variant, such as fp16")
+    vae: str | None = Field(
+        None, description="directory or hub id@commit of a VAE to use instead, such as an fp16-safe one"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to render; auto: the GPU if there is one")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="auto: float16 on a GPU, float32 on a CPU"
+    )
+    render_limit: Seconds = Field(540, description="seconds that a render may take; below Knative's timeoutSeconds")
+    lease: Seconds = Field(30, description="seconds without a beat after which an attempt counts as dead")
+    sweep_interval: Seconds = Field(30, description="seconds between sweeps in standalone")
+    horizon: Seconds = Field(7 * 86400, description="seconds after which the sweep leaves an object alone")
+    url_expiry: int = Field(86400, ge=1, le=604_800, description="seconds that a presigned image URL lives, at most")
+    public_url: str | None = Field(
+        None, description="base URL of the image bucket, if it is public; else URLs are presigned"
+    )
+    s3_public_endpoint: str | None = Field(None, description="S3 endpoint that outsiders reach, to presign URLs for")
+    door_token: SecretStr | None = Field(None, description="token that POST /drop asks for, as Authorization: Bearer")
+    source: str = Field("/darkroom", min_length=1, description="the source attribute of outcomes")
+    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else json")
+    drain_grace: Seconds = Field(570, description="seconds that a shutdown waits for running renders")
+    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104  # a container listens on all
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on")
+    sink: str | None = Field(None, description="URL that outcomes are POSTed to; without it they are the HTTP reply")
+    ce_overrides: Annotated[Mapping[str, str], BeforeValidator(_extensions)] = Field(
+        default_factory=dict, description="JSON with extensions to set on outcomes, by SinkBinding"
+    )
+    ca_certs: str | None = Field(None, description="PEM certificates to trust at the sink, by SinkBinding")
+
+    @field_validator("sink", "model_revision", "model_variant", "vae", "public_url", "s3_public_endpoint", "ca_certs")
+    @classmethod
+    def _empty_is_unset(cls, value: str | None) -> str | None:
+        return value or None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """The settings in `environment`; `WrongSettings` names every one that cannot be used."""
+        values = {field: environment[name] for field, name in variables().items() if environment.get(name) is not None}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            names = variables()
+            faults = [
+                f"{names[str(row['loc'][0])]}: {row['msg'].replace('Input should be', 'must be')}"
+                for row in error.errors(include_url=False, include_input=False)
+            ]
+            raise WrongSettings("; ".join(faults)) from None
+
+    @property
+    def beat(self) -> float:
+        """Seconds between the beats of a claim: two may be missed before the lease is over."""
+        return self.lease / 3
+
+    def shown(self) -> dict[str, Any]:
+        """Each variable's effective value, secrets masked."""
+        plain = self.model_dump(mode="json")
+        return {name: plain[field] for field, name in variables().items()}
+
+
+def variables() -> dict[str, str]:
+    """Each setting's environment variable."""
+    return {field: KNATIVE.get(field, PREFIX + field.upper()) for field in Settings.model_fields}
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each `DARKROOM_*` variable that sets nothing, with the nearest name that would."""
+    known = list(variables().values())
+    sentences = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            sentences.append(f"{name} sets nothing" + (f"; did you mean {near[0]}?" if near else ""))
+    return sentences

@@ -1,0 +1,215 @@
+"""The one error tree, which is the answer table.
+
+DarkroomError
+├─ Refused                 the sender must not repeat it
+│  ├─ NotAnEvent           400
+│  ├─ Unauthorized         401
+│  ├─ TooLarge             413
+│  └─ WouldExpand          422
+├─ Retry                   the sender should repeat it later
+│  ├─ InProgress           409
+│  ├─ Busy                 429
+│  └─ Unavailable          503
+│     ├─ Starting · Draining · GpuLost
+│     └─ StoreDown · SinkDown · AccessDenied · BucketMissing
+└─ Failed                  the request's own outcome: answered 200, told, recorded
+   ├─ InvalidRequest · InvalidFile           recorded without a claim
+   ├─ ObjectGone · AttemptsExhausted · RenderLimitExceeded · OutOfMemory
+   └─ PromptMismatch                         told, not recorded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from events.outcome import Code
+from events.prompt import Fault
+
+
+class DarkroomError(Exception):
+    """Anything that keeps a request from completing.
+
+    `case` is its row in the answer table; `event_status` answers `POST /`, `drop_status` answers `POST /drop`.
+    `counts` says whether an attempt that ends this way counts towards the three that a request has.
+    """
+
+    case: ClassVar[str] = ""
+    event_status: ClassVar[int] = 500
+    drop_status: ClassVar[int | None] = 503
+    counts: ClassVar[bool] = False
+    message: ClassVar[str] = "something went wrong"
+
+    def __str__(self) -> str:
+        return super().__str__() or self.message
+
+
+class Refused(DarkroomError):
+    """The message cannot be taken, now or later."""
+
+
+class NotAnEvent(Refused):
+    """Not a CloudEvent 1.0, broken JSON, or a required attribute is missing."""
+
+    case = "not a CloudEvent, broken JSON, missing attribute"
+    event_status, drop_status = 400, 204
+    message = "not a CloudEvent 1.0 with JSON data"
+
+
+class Unauthorized(Refused):
+    """The door's token is missing or wrong."""
+
+    case = "token missing or wrong"
+    event_status, drop_status = 401, 401
+    message = "the Authorization header does not carry the door's token"
+
+
+class TooLarge(Refused):
+    """The body is over the limit."""
+
+    case = "body over 1 MiB"
+    event_status, drop_status = 413, 413
+    message = "the body is larger than 1 MiB"
+
+
+class WouldExpand(Refused):
+    """More than one prompt where exactly one can be rendered."""
+
+    case = "would expand, at render"
+    event_status, drop_status = 422, None
+    message = "this asks for more than one picture file; only one prompt can be rendered per event"
+
+
+class Retry(DarkroomError):
+    """It did not work now; the same message is welcome later."""
+
+
+class InProgress(Retry):
+    """Another delivery of the same request is being rendered."""
+
+    case = "being rendered elsewhere"
+    event_status, drop_status = 409, None
+    message = "this request is being rendered"
+
+
+class Busy(Retry):
+    """Every slot is taken."""
+
+    case = "all slots busy"
+    event_status, drop_status = 429, 503
+    message = "all slots are busy"
+
+
+class Unavailable(Retry):
+    """This process or something that it needs is away."""
+
+    case = "store, sink or broker down, access denied, GPU lost, starting, draining"
+    event_status, drop_status = 503, 503
+    message = "not available now"
+
+
+class Starting(Unavailable):
+    """The model is not loaded yet."""
+
+    message = "the model is still loading"
+
+
+class Draining(Unavailable):
+    """The process is shutting down."""
+
+    message = "this process is shutting down"
+
+
+class GpuLost(Unavailable):
+    """The GPU failed in a way that only a new process mends."""
+
+    counts = True
+    message = "the GPU was lost"
+
+
+class StoreDown(Unavailable):
+    """Object storage does not answer, or answers with its own trouble."""
+
+    message = "object storage is not available"
+
+
+class AccessDenied(StoreDown):
+    """Object storage refuses us: a fault of the installation, never of the request."""
+
+    message = "object storage denies access"
+
+
+class BucketMissing(StoreDown):
+    """A bucket named in the settings is not there: a fault of the installation."""
+
+    message = "a bucket does not exist"
+
+
+class SinkDown(Unavailable):
+    """The outcome could not be delivered; it is recorded, and a redelivery tells it."""
+
+    message = "the sink did not take the outcome"
+
+
+class Failed(DarkroomError):
+    """The request itself ends here: an outcome with a code, a sentence and its faults."""
+
+    case = "object gone, attempts used up, render limit exceeded, out of memory after the ladder"
+    event_status, drop_status = 200, 202
+    code: ClassVar[Code]
+
+    def __init__(self, message: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message or self.message)
+        self.faults = tuple(faults)
+
+
+class InvalidRequest(Failed):
+    """The prompt cannot be drawn."""
+
+    case = "prompt invalid (all faults at once)"
+    code: ClassVar[Code] = "invalid_prompt"
+    message = "the prompt is invalid"
+
+
+class InvalidFile(Failed):
+    """The dropped file as a whole cannot be read."""
+
+    case = "prompt file unreadable"
+    code: ClassVar[Code] = "invalid_prompt_file"
+    message = "the prompt file is invalid"
+
+
+class ObjectGone(Failed):
+    """The dropped object was deleted before it was read."""
+
+    code: ClassVar[Code] = "object_gone"
+    message = "the prompt file was gone before it was read; drop it again"
+
+
+class AttemptsExhausted(Failed):
+    """Too many attempts at this request died."""
+
+    code: ClassVar[Code] = "attempts_exhausted"
+    message = "the render died on every attempt; this prompt is not tried again"
+
+
+class RenderLimitExceeded(Failed):
+    """The render took longer than the limit."""
+
+    code: ClassVar[Code] = "render_limit_exceeded"
+    message = "the render took longer than the limit; ask for fewer steps or a smaller picture"
+
+
+class OutOfMemory(Failed):
+    """The picture does not fit into memory even after the ladder."""
+
+    code: ClassVar[Code] = "out_of_memory"
+    message = "the picture does not fit into memory; ask for a smaller one"
+
+
+class PromptMismatch(Failed):
+    """The same source and id came with another prompt."""
+
+    case = "another prompt under the same key"
+    code: ClassVar[Code] = "prompt_mismatch"
+    message = "another prompt was already sent with the same source and id; send it with a new id"

@@ -1,0 +1,129 @@
+"""From a model's name to its pipeline: nothing is downloaded, and no code that lies beside the weights is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from function.render import Model
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+
+Device = Literal["auto", "cpu", "cuda"]
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+
+KIND: Final = "StableDiffusionXLPipeline"
+WEIGHED: Final = ("text_encoder", "text_encoder_2", "unet", "vae")
+
+# The libraries read these when they are imported.
+_OFFLINE: Final = {
+    "DIFFUSERS_DISABLE_REMOTE_CODE": "true",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+
+
+class ModelUnavailable(Exception):
+    """The model cannot be used; says which, what is wrong with it and what to do."""
+
+
+def model_named(name: str, revision: str | None = None) -> Model:
+    """Return the directory or pinned hub model that is meant; `ModelUnavailable` where there is none."""
+    if Path(name).is_dir():
+        if revision is not None:
+            raise ModelUnavailable(f"model {name} is a directory, which has no revision: leave {revision!r} out")
+        return Model(name)
+    if not _HUB_ID.fullmatch(name):
+        raise ModelUnavailable(f"model {name}: there is no such directory, and it is no hub id such as owner/name")
+    if revision is None or not _COMMIT.fullmatch(revision):
+        given = "none was given" if revision is None else f"{revision!r} was given"
+        raise ModelUnavailable(
+            f"model {name}: there is no such directory, and as a hub id it needs a revision, "
+            f"the 40 hex digits of a commit; {given}"
+        )
+    return Model(name, revision)
+
+
+def vae_named(text: str) -> Model:
+    """As `model_named`, for one string: a directory, or a hub id with its revision behind an @."""
+    if Path(text).is_dir():
+        return Model(text)
+    name, at, revision = text.partition("@")
+    return model_named(name, revision if at else None)
+
+
+def load_pipeline(
+    model: Model, *, variant: str | None, vae: Model | None, dtype: Dtype, device: Device
+) -> StableDiffusionXLPipeline:
+    """Load the pipeline onto its device, all parts in one dtype; `ModelUnavailable` or the libraries' own errors."""
+    os.environ.update(_OFFLINE)
+    folder = _folder_of(model)
+    _check(folder)
+
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "float16" if device == "cuda" else "float32"
+    how = {
+        "dtype": getattr(torch, dtype),
+        "use_safetensors": True,
+        "local_files_only": True,
+        "low_cpu_mem_usage": True,
+    }
+    replaced = {"vae": AutoencoderKL.from_pretrained(_folder_of(vae), **how)} if vae else {}
+    pipeline = StableDiffusionXLPipeline.from_pretrained(
+        folder, variant=variant, add_watermarker=False, trust_remote_code=False, **how, **replaced
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def _folder_of(model: Model) -> Path:
+    if model.revision is None:
+        return Path(model.name)
+
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model.name, revision=model.revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise ModelUnavailable(
+            f"model {model.name} at {model.revision} is not in this machine's hub cache, {HF_HUB_CACHE}; "
+            f"fetch it once with: hf download {model.name} --revision {model.revision}"
+        ) from None
+
+
+def _check(folder: Path) -> None:
+    index = folder / "model_index.json"
+    try:
+        kind = json.loads(index.read_bytes())["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelUnavailable(
+            f"model {folder} is not in diffusers' layout: {index.name} is missing or broken"
+        ) from error
+    if kind != KIND:
+        raise ModelUnavailable(f"model {folder} is a {kind}; only a {KIND} can be used")
+    lacking = [part for part in WEIGHED if not any((folder / part).glob("*.safetensors"))]
+    if lacking:
+        raise ModelUnavailable(
+            f"model {folder} has no *.safetensors in {', '.join(lacking)}; other formats can run code and stay unread: "
+            "save it again with safe_serialization=True"
+        )

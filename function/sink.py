@@ -1,0 +1,50 @@
+"""The sink: where outcomes are POSTed, as Knative's SinkBinding names it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import urllib3
+
+from events.envelope import write
+from function.errors import SinkDown
+
+TIMEOUT: Final = 30.0
+
+
+class Sink(Protocol):
+    def tell(self, event: Mapping[str, Any]) -> None:
+        """Deliver a CloudEvent in its JSON form; `SinkDown` unless it was accepted."""
+
+
+class HttpSink:
+    """An HTTP sink (`K_SINK`) with the extensions of `K_CE_OVERRIDES` and the certificates of `K_CA_CERTS`."""
+
+    def __init__(self, url: str, overrides: Mapping[str, str], ca_certs: str | None = None) -> None:
+        self._url = url
+        self._overrides = dict(overrides)
+        context = ssl.create_default_context()
+        if ca_certs:
+            context.load_verify_locations(cadata=ca_certs)
+        # A POST may be repeated: an outcome's id makes it recognisable as the same.
+        retries = urllib3.Retry(
+            total=2,
+            allowed_methods=None,
+            status_forcelist=(429, 502, 503, 504),
+            backoff_factor=0.2,
+            redirect=0,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        self._pool = urllib3.PoolManager(ssl_context=context, timeout=TIMEOUT, retries=retries)
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        headers, body = write({**event, **self._overrides})
+        try:
+            answer = self._pool.request("POST", self._url, body=body, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise SinkDown(f"the sink does not answer: {type(error).__name__}") from error
+        if not 200 <= answer.status < 300:
+            raise SinkDown(f"the sink answered {answer.status}")

@@ -1,0 +1,136 @@
+"""Standalone: all doors in one process, for one machine without a broker.
+
+A webhook is only a hint that spares the wait; the sweep of the buckets is the delivery.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Final
+
+import structlog
+from flask import Response
+
+from events.dialects import Dropped, read
+from events.dialects.direct import plain
+from events.envelope import Message, NotACloudEvent, decode_json
+from events.request import ObjectRef
+from function.app import reply
+from function.errors import Busy, DarkroomError
+from function.files import PromptFiles
+from function.health import Health
+from function.rendering import Darkroom
+from function.store import ObjectStore
+from function.sweep import Sweep, is_done, mark_done
+
+BACKLOG: Final = 10_000
+
+log = structlog.get_logger()
+
+Seen = tuple[str, str, str | None]
+
+
+class Standalone:
+    """Renders the files that webhooks and sweeps bring, one after the other, in the background."""
+
+    def __init__(self, darkroom: Darkroom, files: PromptFiles, store: ObjectStore, health: Health) -> None:
+        self._darkroom = darkroom
+        self._files = files
+        self._store = store
+        self._health = health
+        self._backlog: queue.Queue[ObjectRef] = queue.Queue(BACKLOG)
+        self._lock = threading.Lock()
+        self._waiting: set[Seen] = set()
+        self._finished: set[Seen] = set()
+
+    def start(self, sweep: Sweep, interval: float) -> None:
+        """Begin to render, and to sweep now and every `interval` seconds; ends with the process."""
+        threading.Thread(target=self._render_all, name="files", daemon=True).start()
+        threading.Thread(target=self._sweep_all, args=(sweep, interval), name="sweep", daemon=True).start()
+
+    def door(self, body: bytes, content_type: str, idempotency_key: str | None) -> Response:
+        """Answer `POST /drop`: a webhook's objects are queued, a plain JSON prompt is rendered at once."""
+        del content_type
+        try:
+            data = decode_json(body)
+            found = read(Message(data))
+        except (ValueError, NotACloudEvent) as error:
+            log.info("drop.unreadable", error=str(error))
+            return Response(status=204)
+        if isinstance(found, Dropped):
+            wanted = [ref for ref in found.objects if self._files.admits(ref)]
+            for ref in wanted:
+                self._add(ref)
+            return Response(status=202 if wanted else 204)
+        request = plain(data, idempotency_key)
+        if request is None:
+            log.info("drop.nothing")
+            return Response(status=204)
+        return reply(self._darkroom(request), status=202)
+
+    def offer(self, ref: ObjectRef) -> bool:
+        """Queue the object unless it is known to be done; whether it is."""
+        with self._lock:
+            if _seen(ref) in self._finished:
+                self._finished.discard(_seen(ref))
+                return True
+        try:
+            self._add(ref)
+        except Busy:
+            log.info("backlog.full", bucket=ref.bucket)
+        return False
+
+    def _add(self, ref: ObjectRef) -> None:
+        with self._lock:
+            if _seen(ref) in self._waiting:
+                return
+            try:
+                self._backlog.put_nowait(ref)
+            except queue.Full:
+                raise Busy from None
+            self._waiting.add(_seen(ref))
+
+    def _render_all(self) -> None:
+        if not self._health.wait_ready():
+            return
+        while True:
+            ref = self._backlog.get()
+            try:
+                done = self._render_file(ref)
+            except DarkroomError as error:
+                done = False
+                log.warning("file.postponed", bucket=ref.bucket, key=ref.key, error=str(error))
+            except Exception:
+                done = False
+                log.exception("file.crashed", bucket=ref.bucket, key=ref.key)
+            with self._lock:
+                self._waiting.discard(_seen(ref))
+                if done:
+                    self._finished.add(_seen(ref))
+
+    def _render_file(self, ref: ObjectRef) -> bool:
+        """Whether each prompt of the file has a record now; what has none waits for the next sweep."""
+        file = self._files.read(ref)
+        if file is None or is_done(self._store, file.ref):
+            return True
+        if file.failure is not None:
+            self._darkroom.fail(file.requests[0], file.failure)
+        else:
+            for request in file.requests:
+                self._darkroom(request)
+        mark_done(self._store, file.ref, len(file.requests))
+        return True
+
+    def _sweep_all(self, sweep: Sweep, interval: float) -> None:
+        never = threading.Event()
+        while True:
+            try:
+                sweep()
+            except Exception:
+                log.exception("sweep.crashed")
+            never.wait(interval)
+
+
+def _seen(ref: ObjectRef) -> Seen:
+    return ref.bucket, ref.key, ref.etag

@@ -1,0 +1,58 @@
+"""What became of a request, read from the image bucket alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from events.request import ObjectRef, from_object
+from function import layout
+from function.errors import ObjectGone
+from function.ledger import Ledger
+from function.store import ObjectStore
+
+KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def describe(what: str, ledger: Ledger, bucket: Callable[[str], ObjectStore]) -> Iterator[str]:
+    """Lines about a request's key, or about each prompt of a dropped object (`bucket/key` or `s3://bucket/key`)."""
+    if KEY.fullmatch(what):
+        yield from _request(what, ledger)
+        return
+    name, _, object_key = what.removeprefix("s3://").partition("/")
+    stored = bucket(name).read(object_key, limit=0) if name and object_key else None
+    if stored is None:
+        raise ObjectGone(f"there is no object {what}; name it as bucket/key")
+    ref = ObjectRef(name, object_key, stored.version, stored.etag)
+    marked = ledger.store.read(layout.file(ref.file_key))
+    count = json.loads(marked.body)["count"] if marked else 1
+    yield f"{ref.uri}: {'done' if marked else 'not done'}, {count} prompt{'s' if count != 1 else ''}"
+    for index in range(count):
+        yield f"prompt {index}:"
+        yield from _request(from_object(ref, index, None).key, ledger)
+
+
+def _request(key: str, ledger: Ledger) -> Iterator[str]:
+    yield f"  key      {key}"
+    attempts = list(ledger.attempts(key))
+    for number, attempt in enumerate(attempts, 1):
+        state = attempt.ended or ("running" if ledger.alive(attempt) else "died")
+        yield f"  attempt  {number}: {state}, last heard of {attempt.age:.0f} s ago"
+    stored = ledger.store.read(layout.record(key))
+    if stored is None:
+        yield "  record   none yet" if attempts else "  record   none, and nobody has tried"
+        return
+    record = json.loads(stored.body)
+    data = record["outcome"]["data"]
+    yield f"  record   {record['outcome']['type']} at {record['outcome']['time']}"
+    if "code" in data:
+        yield f"  failure  {data['code']}: {data['message']}"
+    for image in data.get("images", ()):
+        yield f"  image    {image['uri']}"
+    if record["told_by"] == "sink":
+        told = ledger.store.read(layout.told(key), limit=0) is not None
+        yield f"  told     {'to the sink' if told else 'not yet; the sweep or a redelivery tells it'}"
+    else:
+        yield "  told     as the reply to each delivery"

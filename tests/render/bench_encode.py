@@ -1,0 +1,134 @@
+"""CPU time from a decoded tensor to a stored object: ours against the plain way, in one interleaved run.
+
+`python -m tests.render.bench_encode [PAIRS]` needs the extras `render` and `demo`.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import boto3
+import numpy as np
+import torch
+from botocore.config import Config
+from diffusers.image_processor import VaeImageProcessor
+from numpy.typing import NDArray
+from PIL import Image
+
+from function.demo.seaweedfs import SeaweedFS
+from function.render.encode import pixels_of, png
+from function.store import S3Store
+
+BUCKET = "images"
+FRUGAL = Config(
+    signature_version="s3v4",
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+    s3={"payload_signing_enabled": False},
+)
+
+
+@dataclass
+class Side:
+    """CPU milliseconds of each run: until the file is there, and until it is stored; and the last file as stored."""
+
+    encoding: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+    stored: bytes = b""
+
+
+def photo(size: int) -> torch.Tensor:
+    """A decoded tensor (1, 3, size, size) like that of a photo: gradients, soft blobs and noise of sigma 2 of 255."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[0 : 1 : 1j * size, 0 : 1 : 1j * size]
+    picture = np.stack([0.5 + 0.3 * x - 0.2 * y, 0.4 + 0.3 * y, 0.6 - 0.3 * x * y])
+    for _ in range(40):
+        centre_x, centre_y, width = random.uniform((0, 0, 0.02), (1, 1, 0.17))
+        blob = np.exp(-((x - centre_x) ** 2 + (y - centre_y) ** 2) / (2 * width**2))
+        picture += blob * random.uniform(-0.4, 0.4, (3, 1, 1))
+    picture += random.normal(0, 2 / 255, picture.shape)
+    return torch.from_numpy((picture * 2 - 1).astype(np.float32))[None]
+
+
+def measured(seaweedfs: SeaweedFS, size: int, pairs: int) -> tuple[Side, Side]:
+    """Ours and the plain way, taking turns, on one thread; the first pair warms up and is not counted."""
+    decoded = photo(size)
+    plain_client, our_client = (_client(seaweedfs, config) for config in (None, FRUGAL))
+    store = S3Store(our_client, BUCKET)
+
+    def ours_put(key: str, body: bytes) -> None:
+        assert store.create(key, body, "image/png")
+
+    def plain_put(key: str, body: bytes) -> None:
+        plain_client.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    ours, plain = Side(), Side()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for pair in range(pairs + 1):
+            _run(ours, f"ours/{pair}.png", lambda: png(pixels_of(decoded)[0]), ours_put)
+            _run(plain, f"plain/{pair}.png", lambda: _plain_png(decoded), plain_put)
+    finally:
+        torch.set_num_threads(threads)
+    for side, name in ((ours, "ours"), (plain, "plain")):
+        del side.encoding[0], side.whole[0]
+        side.stored = plain_client.get_object(Bucket=BUCKET, Key=f"{name}/{pairs}.png")["Body"].read()
+    return ours, plain
+
+
+def pixels_in(file: bytes) -> NDArray[np.uint8]:
+    """What Pillow decodes."""
+    return np.asarray(Image.open(io.BytesIO(file)))
+
+
+def _run(side: Side, key: str, encode: Callable[[], bytes], put: Callable[[str, bytes], None]) -> None:
+    start = time.process_time()
+    body = encode()
+    encoded = time.process_time()
+    put(key, body)
+    side.encoding.append((encoded - start) * 1e3)
+    side.whole.append((time.process_time() - start) * 1e3)
+
+
+def _plain_png(decoded: torch.Tensor) -> bytes:
+    file = io.BytesIO()
+    VaeImageProcessor().postprocess(decoded, output_type="pil")[0].save(file, "PNG")
+    return file.getvalue()
+
+
+def _client(seaweedfs: SeaweedFS, config: Config | None) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=seaweedfs.endpoint,
+        aws_access_key_id=seaweedfs.access_key,
+        aws_secret_access_key=seaweedfs.secret_key,
+        region_name="us-east-1",
+        config=config,
+    )
+
+
+def main(pairs: int = 20, size: int = 1024) -> None:
+    """Print medians, ratios and sizes."""
+    with tempfile.TemporaryDirectory() as folder, SeaweedFS(Path(folder), [BUCKET]) as seaweedfs:
+        ours, plain = measured(seaweedfs, size, pairs)
+    assert np.array_equal(pixels_in(ours.stored), pixels_in(plain.stored)), "the pixels differ"
+    print(f"{size}x{size}, {pairs} pairs, median CPU ms (user + system) of this process; pixels equal")
+    print(f"{'':8}{'encode':>10}{'+ upload':>10}{'bytes':>12}")
+    for name, side in (("ours", ours), ("plain", plain)):
+        print(f"{name:8}{median(side.encoding):10.1f}{median(side.whole):10.1f}{len(side.stored):12,}")
+    encoding = median(plain.encoding) / median(ours.encoding)
+    whole = median(plain.whole) / median(ours.whole)
+    print(f"{'ratio':8}{encoding:9.1f}x{whole:9.1f}x{len(ours.stored) / len(plain.stored):11.3f}x")
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:2]))

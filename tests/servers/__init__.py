@@ -1,0 +1,1 @@
+"""Real servers as child processes, for the tests that need more than the embedded one."""

@@ -1,0 +1,53 @@
+"""Fixtures: real S3 servers for a whole session, without webhook, and buckets of a test's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from function.demo.s3server import S3Server, ServerAbsent
+from function.demo.seaweedfs import SeaweedFS
+from tests.servers.minio import Minio
+
+
+def new_bucket(server: S3Server, name: str = "test") -> str:
+    """Creates a bucket that no other test has, and returns its name."""
+    bucket = f"{name}-{secrets.token_hex(6)}"
+    server.create_bucket(bucket)
+    return bucket
+
+
+def running(server: S3Server) -> Iterator[S3Server]:
+    """Runs a server for the length of a fixture; where it is absent the test is skipped, or fails under CI=true."""
+    try:
+        server.start()
+    except ServerAbsent as absent:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(absent), pytrace=False)
+        pytest.skip(str(absent))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A running SeaweedFS."""
+    yield from running(SeaweedFS(tmp_path_factory.mktemp("seaweedfs")))
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A running MinIO."""
+    yield from running(Minio(tmp_path_factory.mktemp("minio")))
+
+
+@pytest.fixture(scope="session", params=["seaweedfs", "minio"])
+def s3_server(request: pytest.FixtureRequest) -> S3Server:
+    """Each of the running servers in turn."""
+    server: S3Server = request.getfixturevalue(request.param)
+    return server
