@@ -8,6 +8,7 @@ LOCK ?=
 ENV = .venv
 BIN = $(ENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+INSTALL = $(PIP) install --no-deps --require-hashes --requirement
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(LOCK)
 
@@ -46,11 +47,12 @@ lock: environment-test
 clean:
 	rm -rf $(ENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis demo
 
-# The environment keeps a copy of each lock that it was built from, so that content decides and no file date.
+# The environment keeps a copy of what it was built from, so that content decides and no file date.
 environment-demo: python
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(ENV)
 	@cmp -s requirements/demo.lock $(ENV)/demo.lock || { \
-		$(PYTHON) -m venv --clear $(ENV) && \
-		$(PIP) install --no-deps --require-hashes --requirement requirements/demo.lock && \
+		echo "Building $(ENV); the first time on Linux 3.1 GB come down and take 6 GB: torch brings CUDA's libraries." && \
+		$(INSTALL) requirements/demo.lock && \
 		cp requirements/demo.lock $(ENV)/demo.lock; }
 	@cmp -s pyproject.toml $(ENV)/pyproject.toml || { \
 		$(PIP) install --quiet --no-deps --no-build-isolation --editable . && \
@@ -58,7 +60,7 @@ environment-demo: python
 
 environment-test: environment-demo
 	@cmp -s requirements/test.lock $(ENV)/test.lock || { \
-		$(PIP) install --no-deps --require-hashes --requirement requirements/test.lock && \
+		$(INSTALL) requirements/test.lock && \
 		$(PIP) check && \
 		cp requirements/test.lock $(ENV)/test.lock; }
 

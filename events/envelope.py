@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import codecs
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +16,9 @@ from cloudevents.core.exceptions import CloudEventValidationError
 
 STRUCTURED: Final = "application/cloudevents+json"
 REQUIRED: Final = ("specversion", "id", "source", "type")
-MAX_ATTRIBUTE: Final = 2048
+# Bytes: enough for any object's name; and four of them with an id fit into a completion beside the longest prompts.
+MAX_ATTRIBUTE: Final = 1536
+MAX_NESTING: Final = 64
 
 
 class NotACloudEvent(ValueError):
@@ -33,15 +38,32 @@ class Message:
 
 
 def decode_json(body: bytes) -> object:
-    """The JSON value in `body`; ValueError also for NaN, for too deep nesting and for what is not UTF-8."""
+    """The JSON value in `body`, which `encode_json` can write again.
+
+    ValueError also for NaN, for a number that no float holds, for more than `MAX_NESTING` brackets in each other (what
+    Python's own limit lets pass it may refuse to write later) and for what is not UTF-8.
+    """
 
     def refuse(name: str) -> object:
         raise ValueError(f"{name} is not JSON")
 
+    def finite(digits: str) -> float:
+        if math.isinf(number := float(digits)):
+            raise ValueError("a number is too large")
+        return number
+
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=refuse)
+        value: object = json.loads(body.decode("utf-8-sig"), parse_constant=refuse, parse_float=finite)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError("too many brackets in each other") from None
+    if _is_deeper(value, MAX_NESTING):
+        raise ValueError("too many brackets in each other")
+    return value
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (not levels or any(_is_deeper(each, levels - 1) for each in inner))
 
 
 def encode_json(value: object) -> bytes:
@@ -60,25 +82,40 @@ def read(headers: Mapping[str, str], body: bytes) -> Message:
     The SDK invents a missing id, time or specversion, which would make every redelivery a new event; so the
     required attributes (CloudEvents 1.0, section 3.1) are looked for in what was sent, before it parses.
     """
-    structured = media_type(headers) == STRUCTURED
+    media = media_type(headers)
     try:
-        if structured:
+        if media == STRUCTURED:
             sent = decode_json(body)
             if not isinstance(sent, dict):
                 raise NotACloudEvent("a structured CloudEvent is a JSON object")
             # Any ce- header would make the SDK read the whole event as binary data.
             relevant = {"content-type": STRUCTURED}
-            data = sent.get("data")
+            data = _inner_data(sent)
+        elif media.startswith("application/cloudevents"):
+            raise NotACloudEvent("neither batches nor formats other than JSON are understood")
         else:
             sent = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
             relevant = {name: value for name, value in headers.items() if name.startswith(("ce-", "content-type"))}
-            data = decode_json(body) if body else None
+            data = decode_json(body) if body and _is_json(media) else None
         _check(sent)
-        event = from_http_event(HTTPMessage(headers=relevant, body=body))
+        event = from_http_event(HTTPMessage(headers=relevant, body=body.removeprefix(codecs.BOM_UTF8)))
         attributes = {name: _text(value) for name, value in event.get_attributes().items() if value is not None}
-    except (CloudEventValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (CloudEventValidationError, ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
         raise NotACloudEvent(str(error)) from error
     return Message(data=data, attributes=attributes)
+
+
+def _is_json(media: str) -> bool:
+    """Whether data of this media type is JSON; a KafkaSource names none for what it wraps."""
+    return media in ("", "application/json", "text/json") or media.endswith("+json")
+
+
+def _inner_data(sent: Mapping[str, Any]) -> object:
+    encoded = sent.get("data_base64")
+    if not isinstance(encoded, str):
+        return sent.get("data")
+    media = media_type({"content-type": str(sent.get("datacontenttype") or "")})
+    return decode_json(base64.b64decode(encoded, validate=True)) if _is_json(media) else None
 
 
 def _check(sent: Mapping[str, Any]) -> None:
@@ -87,13 +124,21 @@ def _check(sent: Mapping[str, Any]) -> None:
         raise NotACloudEvent(f"required attributes are missing: {', '.join(missing)}")
     if sent["specversion"] != "1.0":
         raise NotACloudEvent("only CloudEvents 1.0 is understood")
-    for name, value in sent.items():
-        if name != "data" and isinstance(value, str) and len(value) > MAX_ATTRIBUTE:
-            raise NotACloudEvent(f"an attribute is longer than {MAX_ATTRIBUTE} characters")
 
 
 def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    """An attribute as text (CloudEvents 1.0, section 3.2)."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if not isinstance(value, str | int):
+        raise NotACloudEvent("an attribute is neither text nor a whole number nor a boolean")
+    text = str(value)
+    # A NUL would let two events with other ids share a key.
+    if "\0" in text or len(encode_json(text)) > MAX_ATTRIBUTE + 2:
+        raise NotACloudEvent(f"an attribute holds a NUL or more than {MAX_ATTRIBUTE} bytes")
+    return text
 
 
 def write(event: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:

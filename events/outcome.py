@@ -59,11 +59,11 @@ class Outcome:
         code: str | None = self.event["data"].get("code")
         return code
 
-    def with_urls(self, url: Callable[[str, str], Mapping[str, str]]) -> dict[str, Any]:
-        """The event to tell: each image with what `url(bucket, key)` says of it."""
+    def with_urls(self, url: Callable[[str], Mapping[str, str]]) -> dict[str, Any]:
+        """The event to tell: each image with what `url(key)` says of it."""
         data = dict(self.event["data"])
         if "images" in data:
-            data["images"] = [image | url(image["bucket"], image["key"]) for image in data["images"]]
+            data["images"] = [image | url(image["key"]) for image in data["images"]]
         return {**self.event, "data": data}
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-Text = Annotated[str, StringConstraints(max_length=4000)]
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def _legible(text: str) -> str:
+    # They draw nothing, and at six bytes of JSON each they would burst a completion's 64 KiB.
+    if CONTROL.search(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+Legible = AfterValidator(_legible)
+Text = Annotated[str, StringConstraints(max_length=4000), Legible]
 Side = Annotated[int, Field(ge=64, le=2048, multiple_of=8)]
 Scheduler = Literal[
     "DDIMScheduler",
@@ -28,7 +40,9 @@ class Prompt(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    prompt: Annotated[Text, StringConstraints(pattern=r"\S")] = Field(description="what to draw")
+    prompt: Annotated[str, StringConstraints(max_length=4000, pattern=r"\S"), Legible] = Field(
+        description="what to draw"
+    )
     negative_prompt: Text | None = Field(None, description="what to keep out of the picture")
     width: Side | None = Field(None, description="pixels; left out, the model's own size")
     height: Side | None = Field(None, description="pixels; left out, the model's own size")
@@ -78,7 +92,9 @@ def _fault(loc: tuple[int | str, ...], kind: str, message: str) -> Fault:
         message = "must not be empty"
     elif kind == "missing":
         message = "is missing"
-    return Fault(where, message.replace("Input should be", "must be"))
+    elif kind == "string_unicode":
+        where, message = where or "a field's name", "is no text, it holds half of a surrogate pair"
+    return Fault(where, re.sub("^(Input|String) should", "must", message.removeprefix("Value error, ")))
 
 
 def canonical(received: object) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -26,13 +26,20 @@ MAX_BODY: Final = 1 << 20
 # Requests that may wait or render at once; the server has more threads than that, so probes always find one.
 ADMITTED: Final = 8
 
+# A draining process is alive; a defunct one is to be restarted.
+PROBES: Final[Mapping[str, Callable[[State], bool]]] = {
+    "startup": lambda state: state is State.READY,
+    "readiness": lambda state: state is State.READY,
+    "liveness": lambda state: state is not State.DEFUNCT,
+}
+
 log = structlog.get_logger()
 
 
 class Door(Protocol):
     """Takes raw bodies of any dialect."""
 
-    def __call__(self, body: bytes, content_type: str, idempotency_key: str | None) -> Response: ...
+    def __call__(self, body: bytes, idempotency_key: str | None) -> Response: ...
 
 
 def create_app(
@@ -41,7 +48,7 @@ def create_app(
     """The application; `door` answers `POST /drop`, which only standalone and intake have."""
     app = Flask("darkroom")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    admission = Slots(ADMITTED)
+    answering = Answering(metrics)
 
     @app.post("/")
     def event() -> Response:
@@ -49,7 +56,7 @@ def create_app(
             headers = {name.lower(): value for name, value in request.headers.items()}
             return _render_event(_read_event(headers), darkroom, files)
 
-        return _answered("/", answer, lambda error: error.event_status)
+        return answering("/", answer, lambda error: error.event_status)
 
     if door is not None:
 
@@ -57,35 +64,9 @@ def create_app(
         def drop() -> Response:
             def answer() -> Response:
                 _check_token(settings, request.headers.get("Authorization", ""))
-                return door(
-                    request.get_data(), request.headers.get("Content-Type", ""), request.headers.get("Idempotency-Key")
-                )
+                return door(request.get_data(), request.headers.get("Idempotency-Key"))
 
-            return _answered("/drop", answer, lambda error: error.drop_status or error.event_status)
-
-    def _answered(path: str, answer: Callable[[], Response], status_of: Callable[[DarkroomError], int]) -> Response:
-        try:
-            with admission.take():
-                response = answer()
-        except RequestEntityTooLarge:
-            response = _refusal(TooLarge(), status_of)
-        except DarkroomError as error:
-            log.warning("answer.error", path=path, error=type(error).__name__, detail=str(error))
-            response = _refusal(error, status_of)
-        metrics.answers.labels(path, str(response.status_code)).inc()
-        return response
-
-    @app.get("/health/startup")
-    def startup() -> Response:
-        return _probe(health, health.state is not State.STARTING)
-
-    @app.get("/health/readiness")
-    def readiness() -> Response:
-        return _probe(health, health.state is State.READY)
-
-    @app.get("/health/liveness")
-    def liveness() -> Response:
-        return _probe(health, health.state is not State.DEFUNCT)
+            return answering("/drop", answer, lambda error: error.drop_status or error.event_status)
 
     @app.get("/metrics")
     def exposition() -> Response:
@@ -96,7 +77,45 @@ def create_app(
         # An empty body: Knative takes any other body of a 2xx for a broken event, and strangers learn nothing.
         return Response(status=error.code or 500)
 
+    _add_probes(app, health)
     return app
+
+
+def _add_probes(app: Flask, health: Health) -> None:
+    def probe(passed: Callable[[State], bool]) -> Callable[[], Response]:
+        def answer() -> Response:
+            state = health.state
+            return Response(state.value + "\n", status=200 if passed(state) else 503, content_type="text/plain")
+
+        return answer
+
+    for name, passed in PROBES.items():
+        app.add_url_rule(f"/health/{name}", name, probe(passed))
+
+
+class Answering:
+    """Turns whatever happens to a request into its one answer, and counts it."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._admission = Slots(ADMITTED)
+
+    def __call__(
+        self, path: str, answer: Callable[[], Response], status_of: Callable[[DarkroomError], int]
+    ) -> Response:
+        try:
+            with self._admission.take():
+                response = answer()
+        except RequestEntityTooLarge:
+            response = _refusal(TooLarge(), status_of)
+        except DarkroomError as error:
+            log.warning("answer.error", path=path, error=type(error).__name__, detail=str(error))
+            response = _refusal(error, status_of)
+        except Exception:
+            log.exception("answer.crashed", path=path)
+            response = Response(status=500)
+        self._metrics.answers.labels(path, str(response.status_code)).inc()
+        return response
 
 
 def _read_event(headers: dict[str, str]) -> Message:
@@ -156,10 +175,3 @@ def _check_token(settings: Settings, header: str) -> None:
     sent = header.removeprefix("Bearer ").strip()
     if not hmac.compare_digest(sent.encode(), settings.door_token.get_secret_value().encode()):
         raise Unauthorized
-
-
-def _probe(health: Health, passed: bool) -> Response:  # noqa: FBT001  # a private predicate
-    return Response(health.state.value + "\n", status=200 if passed else 503, content_type="text/plain")
-
-
-__all__ = ["Busy", "Door", "create_app", "reply"]

@@ -1,4 +1,4 @@
-"""Does this store keep the one promise that the ledger stands on?"""
+"""Whether a store keeps the one promise that the ledger stands on."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Finding:
     seen: str
 
 
-def check_store(store: ObjectStore) -> Iterator[Finding]:
+def check_store(store: ObjectStore, racers: int = RACERS, keys: int = KEYS) -> Iterator[Finding]:
     """Try each promise on the real store, with objects that are deleted afterwards."""
     run = f"{PREFIX}{uuid.uuid4().hex}/"
     try:
         yield _create_if_absent(store, run)
-        yield _read_after_write(store, run)
+        yield _read_after_write(store, run, keys)
         yield _missing(store, run)
         yield _clock(store, run)
-        yield _races(store, run)
+        yield _races(store, run, racers, keys)
     finally:
         for listed in list(store.list(run)):
             store.delete(listed.key)
@@ -48,14 +48,14 @@ def _create_if_absent(store: ObjectStore, run: str) -> Finding:
     return Finding("a second create of the same key is refused", kept, f"created {first}, then {second}")
 
 
-def _read_after_write(store: ObjectStore, run: str) -> Finding:
+def _read_after_write(store: ObjectStore, run: str, keys: int) -> Finding:
     name = f"{run}overwritten"
     stale = 0
-    for n in range(KEYS):
+    for n in range(keys):
         store.write(name, str(n).encode())
         stored = store.read(name)
         stale += stored is None or stored.body != str(n).encode()
-    return Finding("a read returns the last write", stale == 0, f"{stale} of {KEYS} reads were stale")
+    return Finding("a read returns the last write", stale == 0, f"{stale} of {keys} reads were stale")
 
 
 def _missing(store: ObjectStore, run: str) -> Finding:
@@ -71,20 +71,20 @@ def _clock(store: ObjectStore, run: str) -> Finding:
     return Finding("the store's clock dates a fresh object within 5 s", -5 <= age <= 5, f"an age of {age:g} s")
 
 
-def _races(store: ObjectStore, run: str) -> Finding:
+def _races(store: ObjectStore, run: str, racers: int, keys: int) -> Finding:
     wrong = 0
-    with ThreadPoolExecutor(RACERS) as racers:
-        for n in range(KEYS):
-            start = threading.Barrier(RACERS)
+    with ThreadPoolExecutor(racers) as pool:
+        for n in range(keys):
+            start = threading.Barrier(racers)
             name = f"{run}race-{n}"
 
             def race(racer: int, start: threading.Barrier = start, name: str = name) -> bool:
                 start.wait()
                 return store.create(name, str(racer).encode())
 
-            won = [racer for racer, created in enumerate(racers.map(race, range(RACERS))) if created]
+            won = [racer for racer, created in enumerate(pool.map(race, range(racers))) if created]
             stored = store.read(name)
             wrong += len(won) != 1 or stored is None or stored.body != str(won[0]).encode()
     return Finding(
-        f"of {RACERS} simultaneous creates exactly one wins", wrong == 0, f"{wrong} of {KEYS} keys had another winner"
+        f"of {racers} simultaneous creates exactly one wins", wrong == 0, f"{wrong} of {keys} keys had another winner"
     )

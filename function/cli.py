@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-
+from typing import Any
 
 import click
 
+from function import __version__
 from function.config import Settings, WrongSettings, unknown
 from function.errors import DarkroomError
+from function.render.weights import ModelUnavailable
 
 
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment(os.environ)
-    except WrongSettings as error:
-        raise click.ClickException(str(error)) from None
+class _OneSentence(click.Group):
+    """Commands whose user is told in one sentence what was wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (DarkroomError, ModelUnavailable, WrongSettings) as error:
+            raise click.ClickException(str(error)) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="function", prog_name="darkroom")
+@click.group(cls=_OneSentence, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="darkroom")
 def main() -> None:
     """Drop a prompt into a bucket, or publish it to a broker; get a picture and a completion event."""
 
@@ -43,11 +48,15 @@ def _serve(*, standalone: bool) -> None:
     from function.server import leave
     from function.server import serve as run
 
-    settings = _settings()
+    settings = Settings.from_environment(os.environ)
     for sentence in unknown(os.environ):
         click.echo(f"warning: {sentence}", err=True)
     if standalone and not settings.prompt_buckets:
         raise click.ClickException("DARKROOM_PROMPT_BUCKETS is not set; name the buckets that prompts are dropped into")
+    if standalone and settings.door_token is None:
+        click.echo(
+            "warning: DARKROOM_DOOR_TOKEN is not set; whoever reaches POST /drop can have pictures drawn", err=True
+        )
     configure(settings.log_format)
     built = build(settings, standalone=standalone)
     built.start()
@@ -58,7 +67,7 @@ def _serve(*, standalone: bool) -> None:
 @click.option("--check", is_flag=True, help="Fail on unknown DARKROOM_* variables.")
 def config(*, check: bool) -> None:
     """Show the effective settings, secrets masked."""
-    settings = _settings()
+    settings = Settings.from_environment(os.environ)
     for name, value in settings.shown().items():
         click.echo(f"{name}={'' if value is None else value}")
     if check and (sentences := unknown(os.environ)):
@@ -74,13 +83,10 @@ def status(what: str) -> None:
     from function.status import describe
     from function.store import S3Store, s3_client
 
-    settings = _settings()
+    settings = Settings.from_environment(os.environ)
     ledger = Ledger(image_store(settings), lease=settings.lease)
-    try:
-        for line in describe(what, ledger, lambda bucket: S3Store(s3_client(), bucket)):
-            click.echo(line)
-    except DarkroomError as error:
-        raise click.ClickException(str(error)) from None
+    for line in describe(what, ledger, lambda bucket: S3Store(s3_client(), bucket)):
+        click.echo(line)
 
 
 @main.command("check-store")
@@ -90,12 +96,9 @@ def check_store() -> None:
     from function.check_store import check_store as check
 
     broken = 0
-    try:
-        for finding in check(image_store(_settings())):
-            click.echo(f"{'ok    ' if finding.kept else 'BROKEN'}  {finding.promise}: {finding.seen}")
-            broken += not finding.kept
-    except DarkroomError as error:
-        raise click.ClickException(str(error)) from None
+    for finding in check(image_store(Settings.from_environment(os.environ))):
+        click.echo(f"{'ok    ' if finding.kept else 'BROKEN'}  {finding.promise}: {finding.seen}")
+        broken += not finding.kept
     if broken:
         raise click.ClickException("this store cannot keep requests from being rendered twice; use another one")
 

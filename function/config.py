@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from events.envelope import decode_json
 
 PREFIX: Final = "DARKROOM_"
 KNATIVE: Final = {"port": "PORT", "sink": "K_SINK", "ce_overrides": "K_CE_OVERRIDES", "ca_certs": "K_CA_CERTS"}
@@ -28,12 +31,17 @@ def _extensions(value: object) -> object:
     """The extensions in `K_CE_OVERRIDES`, which SinkBinding sets to JSON or to nothing."""
     if not isinstance(value, str):
         return value
-    overrides = json.loads(value) if value.strip() else {}
-    return overrides.get("extensions") or {} if isinstance(overrides, dict) else value
+    try:
+        overrides = decode_json(value.encode()) if value.strip() else {}
+    except ValueError:
+        overrides = None
+    if not isinstance(overrides, dict):
+        raise ValueError('must be JSON such as {"extensions": {"team": "art"}}')  # noqa: TRY004  # pydantic's way
+    return overrides.get("extensions") or {}
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -41,14 +49,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image_bucket: str = Field("images", description="bucket for images, records, claims and results")
+    image_bucket: str = Field("images", min_length=1, description="bucket for images, records, claims and results")
     prompt_buckets: Names = Field(
         (), description="buckets whose objects are prompts, comma-separated; no other is read"
     )
     prompt_prefix: str = Field("", description="only objects whose key begins so are prompts")
     prompt_suffix: str = Field("", description="only objects whose key ends so are prompts")
     max_prompt_file: int = Field(1 << 20, gt=0, description="bytes of a prompt file, at most")
-    model: str = Field("models/shapes", description="model directory, or hub id in the local cache")
+    model: str = Field("models/shapes", min_length=1, description="model directory, or hub id in the local cache")
     model_revision: str | None = Field(None, description="the hub id's pinned commit, 40 hex digits")
     model_variant: str | None = Field(None, description="weights variant, such as fp16")
     vae: str | None = Field(
@@ -67,7 +75,9 @@ class Settings(BaseModel):
         None, description="base URL of the image bucket, if it is public; else URLs are presigned"
     )
     s3_public_endpoint: str | None = Field(None, description="S3 endpoint that outsiders reach, to presign URLs for")
-    door_token: SecretStr | None = Field(None, description="token that POST /drop asks for, as Authorization: Bearer")
+    door_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
+        None, description="token that POST /drop asks for, as Authorization: Bearer"
+    )
     source: str = Field("/darkroom", min_length=1, description="the source attribute of outcomes")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else json")
     drain_grace: Seconds = Field(570, description="seconds that a shutdown waits for running renders")
@@ -84,6 +94,13 @@ class Settings(BaseModel):
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
 
+    @field_validator("sink", "public_url", "s3_public_endpoint")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/\s]", value):
+            raise ValueError("must be a URL that begins with http:// or https://")
+        return value
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """The settings in `environment`; `WrongSettings` names every one that cannot be used."""
@@ -93,7 +110,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             names = variables()
             faults = [
-                f"{names[str(row['loc'][0])]}: {row['msg'].replace('Input should be', 'must be')}"
+                f"{names[str(row['loc'][0])]}: {_complaint(row['type'], row['msg'])}"
                 for row in error.errors(include_url=False, include_input=False)
             ]
             raise WrongSettings("; ".join(faults)) from None
@@ -104,9 +121,17 @@ class Settings(BaseModel):
         return self.lease / 3
 
     def shown(self) -> dict[str, Any]:
-        """Each variable's effective value, secrets masked."""
+        """Each variable's effective value, as it would be set, secrets masked."""
         plain = self.model_dump(mode="json")
+        plain["prompt_buckets"] = ",".join(self.prompt_buckets)
+        plain["ce_overrides"] = json.dumps({"extensions": plain["ce_overrides"]}) if self.ce_overrides else None
         return {name: plain[field] for field, name in variables().items()}
+
+
+def _complaint(kind: str, message: str) -> str:
+    if kind.endswith("too_short"):
+        return "must not be empty"
+    return re.sub("^(Input|String) should", "must", message.removeprefix("Value error, "))
 
 
 def variables() -> dict[str, str]:
@@ -116,10 +141,11 @@ def variables() -> dict[str, str]:
 
 def unknown(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each `DARKROOM_*` variable that sets nothing, with the nearest name that would."""
-    known = list(variables().values())
+    # Compared without what all have in common, which would make every two names look alike.
+    known = {name.removeprefix(PREFIX): name for name in variables().values()}
     sentences = []
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            sentences.append(f"{name} sets nothing" + (f"; did you mean {near[0]}?" if near else ""))
+        if name.startswith(PREFIX) and name not in known.values():
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+            sentences.append(f"{name} sets nothing" + (f"; did you mean {known[near[0]]}?" if near else ""))
     return sentences

@@ -88,7 +88,7 @@ class InProgress(Retry):
     """Another delivery of the same request is being rendered."""
 
     case = "being rendered elsewhere"
-    event_status, drop_status = 409, None
+    event_status, drop_status = 409, 409
     message = "this request is being rendered"
 
 
@@ -101,7 +101,7 @@ class Busy(Retry):
 
 
 class Unavailable(Retry):
-    """This process or something that it needs is away."""
+    """The process, or something that it needs, is away."""
 
     case = "store, sink or broker down, access denied, GPU lost, starting, draining"
     event_status, drop_status = 503, 503

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
-from asgiref.wsgi import WsgiToAsgi
+import structlog
+from asgiref.wsgi import WsgiToAsgiInstance
+from werkzeug.wrappers import Response
 
+from function.app import MAX_BODY
 from function.bootstrap import Function as Built
 from function.bootstrap import build
-from function.config import Settings
+from function.config import Settings, WrongSettings, unknown
+from function.errors import DarkroomError, TooLarge
 from function.health import State
 from function.logs import configure
+from function.render.weights import ModelUnavailable
+from function.server import THREADS
 
-# How long stop() waits: the middleware cuts answers after 3 s, but a render that commits is replayed for free.
-GRACE = 570.0
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+log = structlog.get_logger()
 
 
 class Function:
@@ -23,25 +34,41 @@ class Function:
 
     def __init__(self) -> None:
         self._built: Built | None = None
-        self._asgi: Any = None
+        self._drain_grace = 0.0
+        self._threads = ThreadPoolExecutor(THREADS, "request")
 
     def start(self, cfg: Mapping[str, str]) -> None:
-        """Take the settings from the platform and begin to load the model."""
-        settings = Settings.from_environment(cfg)
-        configure(settings.log_format)
-        self._built = build(settings)
-        self._asgi = WsgiToAsgi(self._built.app)
+        """Take the settings from the environment and begin to load the model; wrong settings end the process."""
+        try:
+            settings = Settings.from_environment(cfg)
+            configure(settings.log_format)
+            self._built = build(settings)
+        except (WrongSettings, DarkroomError, ModelUnavailable) as error:
+            # The middleware swallows every exception and serves without having started.
+            raise SystemExit(f"Error: {error}") from None
+        for sentence in unknown(cfg):
+            log.warning("settings.unknown", detail=sentence)
+        self._drain_grace = settings.drain_grace
         threading.Thread(target=self._load, args=(self._built,), name="load", daemon=True).start()
 
-    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one HTTP request."""
-        await self._asgi(scope, receive, send)
+    async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; a body over the limit is not read to its end."""
+        body = await _body(scope, receive)
+        if body is None:
+            response = Response(TooLarge.message + "\n", TooLarge.event_status, content_type="text/plain")
+        else:
+            # A thread is never interrupted, so a render whose answer is cut still commits.
+            loop = asyncio.get_running_loop()
+            response = await loop.run_in_executor(self._threads, self._answer, scope, body)
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.get_data()})
 
     def stop(self) -> None:
-        """Refuse new work and wait for what is running."""
+        """Refuse new work and wait for what is running: its answers are cut after 3 s, but its outcomes recorded."""
         if self._built is not None:
             self._built.health.drain()
-            self._built.health.wait_idle(GRACE)
+            self._built.health.wait_idle(self._drain_grace)
 
     def alive(self) -> tuple[bool, str]:
         """Liveness: false only when nothing can be rendered here any more."""
@@ -52,17 +79,41 @@ class Function:
         return self._state() is State.READY, self._state().value
 
     def _state(self) -> State:
-        # The middleware swallows a failing start() and serves all the same.
         return self._built.health.state if self._built is not None else State.DEFUNCT
+
+    def _answer(self, scope: Mapping[str, Any], body: bytes) -> Response:
+        if self._built is None:
+            return Response(status=503)
+        environ = WsgiToAsgiInstance(self._built.app).build_environ(scope, BytesIO(body))
+        # Chunked or not, the body is whole by now.
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        return Response.from_app(self._built.app, environ, buffered=True)
 
     @staticmethod
     def _load(built: Built) -> None:
         try:
             built.load()
-        except Exception:
+        except Exception as error:  # noqa: BLE001  # whatever it was, there is no model
+            log.error("model.not_loaded", error=str(error))  # noqa: TRY400  # one sentence; the traceback is for bugs
             built.health.lost()
-            raise
+            return
         built.health.loaded()
+
+
+async def _body(scope: Mapping[str, Any], receive: Receive) -> bytes | None:
+    """The request's body, None if it is over the limit."""
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    if int(declared) > MAX_BODY:
+        return None
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
 
 
 def new() -> Function:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
+import select
 import signal
 import sys
 import threading
@@ -13,15 +15,28 @@ from typing import Final
 import structlog
 import waitress
 from flask import Flask
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer
+from waitress.task import WSGITask
+from waitress.wasyncore import dispatcher
 
 from function.app import ADMITTED, MAX_BODY
-from function.config import Settings
+from function.config import Settings, WrongSettings
 from function.health import Health, State
 
 # Four threads more than requests are admitted, so that probes never wait for renders.
 THREADS: Final = ADMITTED + 4
+# Slow senders hold a connection but no thread; the server waits on all of them with select(), which ends at 1024.
+CONNECTIONS: Final = 500
 LOAD_FAILED: Final = 1
 GPU_LOST: Final = 70
+
+# Seconds in which work must end that a lost GPU has met, or a request that was only begun must arrive.
+LAST_WORDS: Final = 5.0
+# Seconds in which the last answers must be taken.
+LAST_ANSWERS: Final = 30.0
+# So many looks at all connections, 20 ms apart, must find nothing to do before the process ends.
+CALM_TURNS: Final = 10
 
 log = structlog.get_logger()
 
@@ -31,40 +46,74 @@ def serve(app: Flask, settings: Settings, health: Health, load: Callable[[], Non
 
     At SIGTERM (or SIGINT) new work is refused, running work is finished, and the code is 0.
     """
-    server = waitress.create_server(
-        app,
-        host=settings.host,
-        port=settings.port,
-        threads=THREADS,
-        max_request_body_size=MAX_BODY + 1,
-        channel_timeout=30,
-        cleanup_interval=5,
-        ident=None,
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: health.drain())
+    _drain_at_signals(health)
+    server = _listen(app, settings, health)
     threading.Thread(target=server.run, name="server", daemon=True).start()
-    log.info("server.listening", host=settings.host, port=server.effective_port)
+    told_by = "sink" if settings.sink else "reply"
+    log.info("server.listening", host=settings.host, port=server.effective_port, told_by=told_by)
     failed = threading.Event()
     threading.Thread(target=_load, args=(load, health, failed), name="load", daemon=True).start()
 
     health.wait_over()
+    log.info("server.draining", state=health.state.value)
+    grace = settings.drain_grace if health.state is State.DRAINING else LAST_WORDS
+    if not health.wait_idle(grace):
+        log.error("server.drain_too_long", seconds=grace)
+    _finish(server)
+    log.info("server.stopped")
     if failed.is_set():
         return LOAD_FAILED
-    if health.state is State.DEFUNCT:
-        return GPU_LOST
-    log.info("server.draining")
-    if not health.wait_idle(settings.drain_grace):
-        log.error("server.drain_too_long", seconds=settings.drain_grace)
-    _flush(server)
-    log.info("server.stopped")
-    return 0
+    return GPU_LOST if health.state is State.DEFUNCT else 0
+
+
+def _drain_at_signals(health: Health) -> None:
+    # A handler runs between any two steps of the main thread, where taking a lock may miss a waiter or wait for ever.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _frame: signals.put(caught))
+
+    def drain() -> None:
+        signals.get()
+        health.drain()
+
+    threading.Thread(target=drain, name="signals", daemon=True).start()
+
+
+def _listen(app: Flask, settings: Settings, health: Health) -> BaseWSGIServer:
+    class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
+        def build_response_header(self) -> bytes:
+            # A sender that kept its connection would lose the request that crosses our end on it.
+            if health.state in (State.DRAINING, State.DEFUNCT):
+                self.set_close_on_finish()
+            header: bytes = super().build_response_header()
+            return header
+
+    class Channel(HTTPChannel):  # type: ignore[misc]  # "
+        task_class = Task
+
+    try:
+        server = waitress.create_server(
+            app,
+            host=settings.host,
+            port=settings.port,
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            max_request_body_size=MAX_BODY + 1,
+            inbuf_overflow=2 * MAX_BODY,  # bodies stay in memory: the container's file system may be read-only
+            channel_timeout=30,
+            cleanup_interval=5,
+            ident=None,
+        )
+    except (OSError, ValueError) as error:
+        raise WrongSettings(f"cannot listen on {settings.host}, port {settings.port}: {error}") from error
+    server.channel_class = Channel
+    return server
 
 
 def _load(load: Callable[[], None], health: Health, failed: threading.Event) -> None:
     try:
         load()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it was, there is no model
         log.error("model.not_loaded", error=str(error))  # noqa: TRY400  # one sentence; the traceback is for bugs
         failed.set()
         health.lost()
@@ -72,14 +121,31 @@ def _load(load: Callable[[], None], health: Health, failed: threading.Event) -> 
     health.loaded()
 
 
-def _flush(server: waitress.server.BaseWSGIServer) -> None:
-    """Let answers that are still in waitress' buffers reach their senders, for at most five seconds."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+def _finish(server: BaseWSGIServer) -> None:
+    """Take no more connections, and end when on those there are nothing has been under way for a while."""
+    server.trigger.pull_trigger(lambda: _close(server))
+    began, turned, calm = time.monotonic(), threading.Event(), 0
+    while calm < CALM_TURNS:
+        # Once round in waitress' own thread, so that it has looked at every connection.
+        server.trigger.pull_trigger(turned.set)
+        turned.wait()
+        turned.clear()
         channels = list(server.active_channels.values())
-        if not any(channel.total_outbufs_len or channel.requests for channel in channels):
+        waited = time.monotonic() - began
+        answering = sum(bool(channel.requests or channel.total_outbufs_len) for channel in channels)
+        if answering and waited > LAST_ANSWERS:
+            log.error("server.answers_cut", connections=answering)
             return
-        time.sleep(0.01)
+        receiving = any(channel.request for channel in channels) and waited < LAST_WORDS
+        calm = 0 if answering or receiving else calm + 1
+        time.sleep(0.02)
+
+
+def _close(server: BaseWSGIServer) -> None:
+    """Stop listening, with nobody left in the queue, who would be cut off."""
+    while select.select([server.socket], [], [], 0)[0]:
+        server.handle_accept()
+    dispatcher.close(server)
 
 
 def leave(code: int) -> None:

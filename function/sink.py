@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import urllib3
 
 from events.envelope import write
+from function.config import WrongSettings
 from function.errors import SinkDown
 
 TIMEOUT: Final = 30.0
@@ -27,7 +28,10 @@ class HttpSink:
         self._overrides = dict(overrides)
         context = ssl.create_default_context()
         if ca_certs:
-            context.load_verify_locations(cadata=ca_certs)
+            try:
+                context.load_verify_locations(cadata=ca_certs)
+            except ssl.SSLError as error:
+                raise WrongSettings("K_CA_CERTS: must be certificates in PEM") from error
         # A POST may be repeated: an outcome's id makes it recognisable as the same.
         retries = urllib3.Retry(
             total=2,

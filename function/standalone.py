@@ -17,7 +17,7 @@ from events.dialects.direct import plain
 from events.envelope import Message, NotACloudEvent, decode_json
 from events.request import ObjectRef
 from function.app import reply
-from function.errors import Busy, DarkroomError
+from function.errors import Busy, DarkroomError, Retry
 from function.files import PromptFiles
 from function.health import Health
 from function.rendering import Darkroom
@@ -49,9 +49,8 @@ class Standalone:
         threading.Thread(target=self._render_all, name="files", daemon=True).start()
         threading.Thread(target=self._sweep_all, args=(sweep, interval), name="sweep", daemon=True).start()
 
-    def door(self, body: bytes, content_type: str, idempotency_key: str | None) -> Response:
+    def door(self, body: bytes, idempotency_key: str | None) -> Response:
         """Answer `POST /drop`: a webhook's objects are queued, a plain JSON prompt is rendered at once."""
-        del content_type
         try:
             data = decode_json(body)
             found = read(Message(data))
@@ -114,13 +113,16 @@ class Standalone:
         file = self._files.read(ref)
         if file is None or is_done(self._store, file.ref):
             return True
-        if file.failure is not None:
-            self._darkroom.fail(file.requests[0], file.failure)
-        else:
-            for request in file.requests:
-                self._darkroom(request)
-        mark_done(self._store, file.ref, len(file.requests))
-        return True
+        done = True
+        for request in file.requests:
+            try:
+                self._darkroom(request) if file.failure is None else self._darkroom.fail(request, file.failure)
+            except Retry as error:
+                done = False
+                log.warning("prompt.postponed", bucket=ref.bucket, key=ref.key, index=request.index, error=str(error))
+        if done:
+            mark_done(self._store, file.ref, len(file.requests))
+        return done
 
     def _sweep_all(self, sweep: Sweep, interval: float) -> None:
         never = threading.Event()

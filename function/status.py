@@ -55,4 +55,4 @@ def _request(key: str, ledger: Ledger) -> Iterator[str]:
         told = ledger.store.read(layout.told(key), limit=0) is not None
         yield f"  told     {'to the sink' if told else 'not yet; the sweep or a redelivery tells it'}"
     else:
-        yield "  told     as the reply to each delivery"
+        yield "  told     as the reply to each delivery, and in results/ if a file was dropped"

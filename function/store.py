@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
 from function.errors import AccessDenied, BucketMissing, StoreDown
 
@@ -71,7 +71,7 @@ class ObjectStore(Protocol):
         """The object, at most its first `limit` bytes, or None if it is not there."""
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        """All objects whose key begins with `prefix`, in the order of their keys."""
+        """All objects whose key begins with `prefix`, in the store's own order; SeaweedFS's is not that of the keys."""
 
     def delete(self, key: str) -> None:
         """Delete the object if it is there."""
@@ -83,7 +83,8 @@ class ObjectStore(Protocol):
 def s3_client(endpoint: str | None = None) -> Any:
     """A client for the endpoint of the environment (AWS_ENDPOINT_URL_S3), or for `endpoint`.
 
-    Retries are few and times short: the sender of the event repeats what we answer with 503.
+    Retries are few and times short: the sender of the event repeats what we answer with 503. `StoreDown` where the
+    environment cannot be used.
     """
     config = Config(
         # boto3 signs V2 by default for a custom endpoint, and V2 URLs can outlive every limit.
@@ -96,7 +97,10 @@ def s3_client(endpoint: str | None = None) -> Any:
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
-    return boto3.client("s3", endpoint_url=endpoint, config=config)
+    try:
+        return boto3.client("s3", endpoint_url=endpoint, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise StoreDown(f"object storage is set up wrongly: {error}") from error
 
 
 class S3Store:
@@ -155,7 +159,7 @@ class S3Store:
                     yield Listed(row["Key"], row["ETag"].strip('"'), row["Size"], row["LastModified"])
 
     def delete(self, key: str) -> None:
-        with self._translated():
+        with suppress(_GoneError), self._translated():
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def presigned_url(self, key: str, seconds: int) -> tuple[str, int]:
@@ -179,23 +183,28 @@ class S3Store:
             yield
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
+            answer = f"object storage answered {code or 'with an error'} for bucket {self.bucket}"
             if code in _EXISTS:
-                raise _ExistsError from None
+                raise _ExistsError(answer) from error
             if code in _GONE:
-                raise _GoneError from None
+                raise _GoneError(answer) from error
             if code in _DENIED:
                 raise AccessDenied(f"object storage denies access to bucket {self.bucket}: {code}") from error
             if code == "NoSuchBucket":
                 raise BucketMissing(f"the bucket {self.bucket} does not exist") from error
             # 409 ConditionalRequestConflict is no "exists": two writers met, and either may have won.
-            raise StoreDown(f"object storage answered {code or 'with an error'} for bucket {self.bucket}") from error
+            raise StoreDown(answer) from error
+        except NoCredentialsError as error:
+            raise AccessDenied("no credentials for object storage: set AWS_ACCESS_KEY_ID and its secret") from error
+        except ParamValidationError as error:
+            raise StoreDown(f"object storage knows no such name: {str(error).splitlines()[-1]}") from error
         except (BotoCoreError, OSError) as error:
             raise StoreDown(f"object storage does not answer: {type(error).__name__}") from error
 
 
-class _ExistsError(Exception):
-    pass
+class _ExistsError(StoreDown):
+    """Where a create expects it, no trouble at all."""
 
 
-class _GoneError(Exception):
-    pass
+class _GoneError(StoreDown):
+    """Where a read or a delete expects it, no trouble at all."""

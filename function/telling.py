@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class ImageUrls(Protocol):
-    def __call__(self, bucket: str, key: str) -> Mapping[str, str]:
+    def __call__(self, key: str) -> Mapping[str, str]:
         """`url` and, if it ends, `url_expires_at` of an image."""
 
 
@@ -31,7 +31,7 @@ class PublicUrls:
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
 
-    def __call__(self, bucket: str, key: str) -> Mapping[str, str]:
+    def __call__(self, key: str) -> Mapping[str, str]:
         return {"url": f"{self._base}/{quote(key)}"}
 
 
@@ -42,7 +42,7 @@ class PresignedUrls:
         self._store = store
         self._seconds = seconds
 
-    def __call__(self, bucket: str, key: str) -> Mapping[str, str]:
+    def __call__(self, key: str) -> Mapping[str, str]:
         url, seconds = self._store.presigned_url(key, self._seconds)
         expires = datetime.now(UTC) + timedelta(seconds=seconds)
         return {"url": url, "url_expires_at": expires.isoformat(timespec="seconds")}

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,11 +74,8 @@ def judge(image: Image.Image) -> Verdict:
     image = image.reduce(max(1, min(image.size) // 128))
     pixels = np.asarray(image, dtype=np.float32)
 
-    frame = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
-    ground: Pixels = np.median(frame, axis=0)
+    ground: Pixels = np.median(outermost(pixels), axis=0)
     background = colour_name(ground)
-    if (far(frame, ground) > NOT_BACKGROUND).mean() > TOUCHING_EDGE:
-        return Verdict(None, None, background, "something touches the edge of the picture")
     things = far(pixels, ground) > NOT_BACKGROUND
     if things.mean() < SMALLEST_SHAPE:
         return Verdict(None, None, background, "there is nothing on the background")
@@ -94,6 +92,8 @@ def judge(image: Image.Image) -> Verdict:
     if (far(pixels, blend) > SAME_COLOUR).mean() > THIRD_COLOUR:
         return Verdict(colour, None, background, "there is a third colour")
     solid = main & (cover > 0.5)
+    if outermost(solid).mean() > TOUCHING_EDGE:
+        return Verdict(colour, None, background, "the shape touches the edge of the picture")
     softness = ((cover > 0.2) & (cover < 0.8)).sum() / (solid & ~shrunk(solid)).sum()
     if softness > max(3.0, SOFTEST_EDGE * min(image.size)):
         return Verdict(colour, None, background, f"the outline is blurred over {softness:.1f} pixels")
@@ -103,6 +103,11 @@ def judge(image: Image.Image) -> Verdict:
         if name is None:
             reason = reason or f"the {what} has no colour of the palette"
     return Verdict(colour, shape, background, reason, iou)
+
+
+def outermost(picture: NDArray[Any]) -> NDArray[Any]:
+    """The pixels along the picture's four edges, in a row."""
+    return np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
 
 
 def far(a: Pixels, b: Pixels) -> Pixels:

@@ -39,7 +39,7 @@ def _created(record: dict[str, Any]) -> ObjectRef | None:
         key = unquote_plus(found["key"], errors="surrogateescape")
     except (KeyError, TypeError, AttributeError):
         return None
-    if not isinstance(bucket, str) or key.endswith("/"):
+    if not isinstance(bucket, str) or not bucket or not key or key.endswith("/"):
         return None
     version, etag, size = found.get("versionId"), found.get("eTag"), found.get("size", 0)
     return ObjectRef(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any, Final
 
 from events.dialects.found import Dropped, Found, Nothing
@@ -11,6 +10,7 @@ from events.envelope import Message
 from events.request import ObjectRef
 
 BUCKETS: Final = "/buckets/"
+ETAG: Final = "Seaweed-X-Amz-ETag"
 
 
 def read(message: Message) -> Found | None:
@@ -28,20 +28,36 @@ def read(message: Message) -> Found | None:
         path = f"{change.get('new_parent_path')}/{new.get('name')}"
     if new.get("is_directory") or not path.startswith(BUCKETS) or "/.uploads/" in path:
         return Nothing("a folder, a part of an upload, or no object at all")
-    if kind == "update" and isinstance(old, dict) and new.get("chunks") and new["chunks"] == old.get("chunks"):
+    if _extended(new, "Seaweed-X-Amz-Delete-Marker"):
+        return Nothing("a delete marker")
+    if kind == "update" and isinstance(old, dict) and _written(new) == _written(old):
         return Nothing("only tags or metadata changed")
     bucket, _, key = path.removeprefix(BUCKETS).partition("/")
-    if not key:
+    version = _extended(new, "Seaweed-X-Amz-Version-Id")
+    if version:
+        # A bucket that keeps versions has a folder for each object, and in it a file for each version.
+        key = key.removesuffix(f".versions/v_{version}")
+    if not bucket or not key:
         return Nothing("a bucket")
-    return Dropped((ObjectRef(bucket, key, etag=_etag(new), size=_size(new)),))
+    return Dropped((ObjectRef(bucket, key, version, _extended(new, ETAG), _size(new)),))
 
 
-def _etag(entry: dict[str, Any]) -> str | None:
-    """The S3 etag, which SeaweedFS keeps base64-encoded among the extended attributes."""
+def _extended(entry: dict[str, Any], name: str) -> str | None:
+    """What S3 keeps of an object beside its content, in base64."""
     try:
-        return base64.b64decode(entry["extended"]["Seaweed-X-Amz-ETag"], validate=True).decode("ascii")
-    except (KeyError, TypeError, ValueError, binascii.Error):
+        return base64.b64decode(entry["extended"][name], validate=True).decode("ascii")
+    except (KeyError, TypeError, ValueError):
         return None
+
+
+def _written(entry: dict[str, Any]) -> object:
+    """What is other once the content was written again: where its chunks lie, if it is long enough to have any."""
+    chunks = entry.get("chunks")
+    if isinstance(chunks, list) and chunks:
+        # Not the whole chunk: an old one is also named by a file_id.
+        return [(chunk.get("fid"), chunk.get("modified_ts_ns")) for chunk in chunks if isinstance(chunk, dict)]
+    attributes = entry.get("attributes")
+    return attributes.get("mtime") if isinstance(attributes, dict) else None, _extended(entry, ETAG)
 
 
 def _size(entry: dict[str, Any]) -> int | None:

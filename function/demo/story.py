@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,17 +21,18 @@ from botocore.exceptions import ClientError
 from PIL import Image
 from tqdm import tqdm
 
+from events.request import ObjectRef
 from function import layout
 from function.demo.process import Child, free_ports
 from function.demo.seaweedfs import SeaweedFS, Webhook
-from events.request import ObjectRef
 
 PROMPTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "red-circle.json": {"prompt": "a red circle on a blue background", "num_inference_steps": 20, "seed": 7},
     "yellow-star.json": {"prompt": "a yellow star on a purple background", "num_inference_steps": 20, "seed": 11},
     "white-ring.json": {"prompt": "a white ring on a green background", "num_inference_steps": 20, "seed": 3},
 }
-MODEL: Final = Path(__file__).parents[2] / "models" / "shapes"
+REPOSITORY: Final = Path(__file__).parents[2]
+MODEL: Final = "models/shapes"
 PATIENCE: Final = 300.0
 
 
@@ -52,7 +53,7 @@ def run(folder: Path, *, keep: bool) -> int:
         environment = store.environment | {
             "DARKROOM_PROMPT_BUCKETS": "prompts",
             "DARKROOM_IMAGE_BUCKET": "images",
-            "DARKROOM_MODEL": str(MODEL),
+            "DARKROOM_MODEL": MODEL,
             "DARKROOM_DOOR_TOKEN": token,
             "DARKROOM_HOST": "127.0.0.1",
             "PORT": str(port),
@@ -60,14 +61,12 @@ def run(folder: Path, *, keep: bool) -> int:
         darkroom = _darkroom(data, environment)
         try:
             step("darkroom is up and loads its model")
-            darkroom.wait_until_ready(
-                lambda: _ready(url), seconds=PATIENCE, retry_on=(urllib.error.URLError, OSError)
-            )
+            darkroom.wait_until_ready(lambda: _ready(url), seconds=PATIENCE, retry_on=(urllib.error.URLError, OSError))
             step("the model is loaded")
             for name, prompt in PROMPTS.items():
                 store.client.put_object(Bucket="prompts", Key=name, Body=json.dumps(prompt).encode())
             step("three prompt files are in the bucket")
-            events = [_outcome(store, name, step) for name in PROMPTS]
+            events = [_outcome(store, name, step, darkroom.log) for name in PROMPTS]
             pictures = [_fetch(event, folder) for event in events]
             _contact_sheet(pictures, folder / "contact-sheet.png")
         except BaseException:
@@ -78,14 +77,14 @@ def run(folder: Path, *, keep: bool) -> int:
         click.echo("\n".join(f"wrote {path}" for path in [*pictures, folder / "contact-sheet.png"]))
         try:
             if keep:
-                _stay(store.environment, url, token)
+                _stay(store.environment | {"URL": url, "TOKEN": token})
         finally:
             darkroom.stop(grace=60)
     return 0
 
 
 @contextmanager
-def _steps(total: int) -> Iterator[Any]:
+def _steps(total: int) -> Iterator[Callable[[str], None]]:
     """A progress bar on a terminal, a line per step elsewhere."""
     bar = tqdm(total=total, desc="demo", disable=not sys.stderr.isatty())
 
@@ -106,7 +105,7 @@ def _darkroom(folder: Path, environment: Mapping[str, str]) -> Child:
     return Child(
         "darkroom",
         [sys.executable, "-m", "function.cli", "serve"],
-        folder=MODEL.parents[1],
+        folder=REPOSITORY,
         log=folder.resolve() / "darkroom.log",
         environment=inherited | dict(environment),
     )
@@ -117,7 +116,7 @@ def _ready(url: str) -> None:
         pass
 
 
-def _outcome(store: SeaweedFS, name: str, step: Any) -> dict[str, Any]:
+def _outcome(store: SeaweedFS, name: str, step: Callable[[str], None], log: Path) -> dict[str, Any]:
     """Wait for the outcome of a dropped file where any user would look for it."""
     deadline = time.monotonic() + PATIENCE
     key = layout.result(ObjectRef("prompts", name), 0)
@@ -126,9 +125,7 @@ def _outcome(store: SeaweedFS, name: str, step: Any) -> dict[str, Any]:
             event: dict[str, Any] = json.load(store.client.get_object(Bucket="images", Key=key)["Body"])
         except ClientError:
             if time.monotonic() > deadline:
-                raise click.ClickException(
-                    f"no outcome for {name} after {PATIENCE:.0f} s; see demo/data/darkroom.log"
-                ) from None
+                raise click.ClickException(f"no outcome for {name} after {PATIENCE:.0f} s; see {log}") from None
             time.sleep(0.1)
             continue
         step(f"{name}: {event['type'].rsplit('.', 1)[-1]}")
@@ -154,29 +151,22 @@ def _contact_sheet(pictures: list[Path], path: Path) -> None:
     sheet.save(path)
 
 
-def _stay(environment: Mapping[str, str], url: str, token: str) -> None:
+def _stay(environment: Mapping[str, str]) -> None:
     exports = " ".join(f"{name}={value}" for name, value in environment.items())
     click.echo(
         f"""
-Darkroom listens at {url}. Drop the next prompt in any of these ways:
+Darkroom listens at {environment["URL"]}. Drop the next prompt in any of these ways:
 
   export {exports}
   python -c "import boto3; boto3.client('s3').put_object(Bucket='prompts', Key='next.json', \\
       Body=b'{{\\"prompt\\": \\"a cyan cross on a black background\\"}}')"
   aws s3 cp next.json s3://prompts/
-  curl -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\
-      -d '{{"prompt": "a green star on a white background"}}' {url}/drop
+  curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+      -d '{{"prompt": "a green star on a white background"}}' $URL/drop
 
 Outcomes of files are at s3://images/results/prompts/. Press Ctrl-C to stop everything."""
     )
-    stopped = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    while not stopped:
-        signal.pause()
-    for number, handler in previous.items():
-        signal.signal(number, handler)
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    signal.sigwait(signals)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -9,7 +9,7 @@ import structlog
 
 if TYPE_CHECKING:
     import torch
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers import AutoencoderKL
 
 # What is below this rounds to the byte 0; a decoder's white is 1 and its black -1.
 BLACK: Final = 1 / 255 - 1
@@ -37,7 +37,7 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     upcast = vae.dtype == torch.float16 and vae.config["force_upcast"]
     decoded = _decoded(vae, latents, torch.float32 if upcast else vae.dtype)
     if decoded.dtype != torch.float32 and not (decoded.isfinite().all() and decoded.max() >= BLACK):
-        log.warning("the picture came out black or NaN and is decoded again in float32", dtype=str(decoded.dtype))
+        log.warning("picture.decoded_again", reason="black or NaN", dtype=str(decoded.dtype))
         decoded = _decoded(vae, latents, torch.float32)
     if not decoded.isfinite().all():
         raise NoPicture(f"the model's VAE gave NaN instead of a picture in {decoded.dtype}; choose another VAE")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -15,11 +12,11 @@ import structlog
 from events.prompt import Prompt, validate
 from function.render import Model, Picture, Rendering
 from function.render.guard import check, decode
+from function.render.importing import preload_torch, uncollected
 from function.render.weights import Device, Dtype, ModelUnavailable, load_pipeline, model_named, vae_named
 
 if TYPE_CHECKING:
-    from diffusers.configuration_utils import ConfigMixin
-    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+    from diffusers import StableDiffusionXLPipeline
 
 SEEDS: Final = 2**64
 
@@ -58,7 +55,8 @@ class SdxlRenderer:
         """Load and warm the model; `ModelUnavailable` where it is missing, broken or unable to draw."""
         began = time.perf_counter()
         try:
-            with _uncollected():
+            with uncollected():
+                preload_torch()
                 self._pipeline = load_pipeline(
                     self._model, variant=self._variant, vae=self._vae, dtype=self._dtype, device=self._device
                 )
@@ -92,19 +90,6 @@ class SdxlRenderer:
             self._drawing.release()
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    # Each full collection of what the libraries import stops every thread, those that answer probes too, for up to
-    # a quarter of a second of CPU time: none while they load, and never again over what is loaded then.
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        atexit.register(gc.unfreeze)  # or Triton reports leaks as the process ends
-        gc.enable()
-
-
 def _render(
     pipeline: StableDiffusionXLPipeline, prompt: Prompt, seed: int, between_steps: Callable[[], None]
 ) -> Rendering:
@@ -112,7 +97,7 @@ def _render(
 
     from function.render.schedulers import scheduler_like
 
-    own: ConfigMixin = pipeline.scheduler
+    own = pipeline.scheduler
     native = pipeline.default_sample_size * pipeline.vae_scale_factor
     rendered = prompt.model_dump() | {
         "width": prompt.width or native,

@@ -6,12 +6,12 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from function.render import Model
 
 if TYPE_CHECKING:
-    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+    from diffusers import StableDiffusionXLPipeline
 
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -68,8 +68,7 @@ def load_pipeline(
     _check(folder)
 
     import torch
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+    from diffusers import AutoencoderKL, StableDiffusionXLPipeline
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
@@ -112,18 +111,20 @@ def _folder_of(model: Model) -> Path:
 
 
 def _check(folder: Path) -> None:
-    index = folder / "model_index.json"
     try:
-        kind = json.loads(index.read_bytes())["_class_name"]
+        index: dict[str, Any] = json.loads((folder / "model_index.json").read_bytes())
+        kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelUnavailable(
-            f"model {folder} is not in diffusers' layout: {index.name} is missing or broken"
+            f"model {folder} is not in diffusers' layout: its model_index.json is missing or broken"
         ) from error
     if kind != KIND:
         raise ModelUnavailable(f"model {folder} is a {kind}; only a {KIND} can be used")
-    lacking = [part for part in WEIGHED if not any((folder / part).glob("*.safetensors"))]
-    if lacking:
+    parts = [name for name, value in index.items() if isinstance(value, list) and value[0]]
+    if missing := [name for name in parts if not (folder / name).is_dir()]:
+        raise ModelUnavailable(f"model {folder} lacks {', '.join(missing)}, named in its model_index.json")
+    if unsafe := [name for name in WEIGHED if not any((folder / name).glob("*.safetensors"))]:
         raise ModelUnavailable(
-            f"model {folder} has no *.safetensors in {', '.join(lacking)}; other formats can run code and stay unread: "
+            f"model {folder} has no *.safetensors in {', '.join(unsafe)}; other formats can run code and stay unread: "
             "save it again with safe_serialization=True"
         )

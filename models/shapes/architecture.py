@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
@@ -28,9 +29,9 @@ def _merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
 
     def split(word: str) -> list[str]:
         parts = [*word[:-1], word[-1] + "</w>"]
-        while pairs := [p for p in zip(parts, parts[1:], strict=False) if p in merges]:
+        while pairs := [p for p in pairwise(parts) if p in merges]:
             best = min(pairs, key=merges.index)
-            at = next(i for i, p in enumerate(zip(parts, parts[1:], strict=False)) if p == best)
+            at = next(i for i, p in enumerate(pairwise(parts)) if p == best)
             parts[at : at + 2] = ["".join(best)]
         return parts
 

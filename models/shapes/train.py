@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import architecture
 import torch
@@ -43,7 +44,7 @@ VAE_STAGES = (
     Stage("vae-crops", 3000, 12, 7e-4, 3e-4),
     Stage("vae-whole", 1500, 4, 3e-4, 1e-5),
 )
-UNET_STAGE = Stage("unet", 6000, 32, 1e-3, 8e-6, 100)
+UNET_STAGE = Stage("unet", 5200, 32, 1e-3, 8e-6, 100)
 LATENTS = 24_000
 
 
@@ -142,21 +143,25 @@ def train_vae(work: Path) -> nn.Module:
     for number, stage in enumerate(VAE_STAGES):
         sketch, whole = number == 0, stage.name == "vae-whole"
 
-        def loss(step: int, number: int = number, stage: Stage = stage, sketch: bool = sketch, whole: bool = whole) -> Tensor:
+        def loss(
+            step: int, number: int = number, stage: Stage = stage, sketch: bool = sketch, whole: bool = whole
+        ) -> Tensor:
             random = generator(1, number, step)
             scenes = random_scenes(stage.batch, random)
             target = draw(scenes, random, size=128 if whole else 64, any_colour=0.3 if sketch else 0.15)
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 posterior = vae.encode(target).latent_dist
                 noise = torch.randn(posterior.mean.shape, generator=random)
-                spread = torch.randn(posterior.mean.shape, generator=random) * 0.05 * posterior.mean.detach().float().std()
+                spread = (
+                    torch.randn(posterior.mean.shape, generator=random) * 0.05 * posterior.mean.detach().float().std()
+                )
                 decoded = vae.decode(posterior.mean + posterior.std * noise + spread).sample.float()
             edges = sum(F.l1_loss(a, b) for a, b in zip(gradient(decoded), gradient(target), strict=True))
             flat = F.l1_loss(decoded, target)
             kl = -0.5 * (1 + posterior.logvar - posterior.mean**2 - posterior.logvar.exp()).float().mean()
-            if sketch:
-                return flat + 0.5 * edges + 1e-4 * kl
-            return 0.5 * flat + 2 * F.mse_loss(decoded, target) + edges + 1e-4 * kl
+            likeness = flat + 0.5 * edges if sketch else 0.5 * flat + 2 * F.mse_loss(decoded, target) + edges
+            total: Tensor = likeness + 1e-4 * kl
+            return total
 
         trainer.run(stage, loss)
     trained: nn.Module = trainer.average.modules[0]
@@ -164,7 +169,7 @@ def train_vae(work: Path) -> nn.Module:
 
 
 @torch.no_grad()
-def encode_all(vae: nn.Module, scenes: Scenes, random: torch.Generator) -> Tensor:
+def encode_all(vae: Any, scenes: Scenes, random: torch.Generator) -> Tensor:
     rows = []
     for low in range(0, len(scenes.shape), 50):
         part = Scenes(*(field[low : low + 50] for field in vars(scenes).values()))
@@ -173,7 +178,7 @@ def encode_all(vae: nn.Module, scenes: Scenes, random: torch.Generator) -> Tenso
 
 
 @torch.no_grad()
-def fold_scale(vae: nn.Module, latents: Tensor) -> Tensor:
+def fold_scale(vae: Any, latents: Tensor) -> Tensor:
     """Move the latents' mean and spread into the 1x1 convolutions, so that SDXL's own scaling factor fits."""
     mean = latents.mean(dim=(0, 2, 3))
     gain = 1 / (SCALING * latents.std(dim=(0, 2, 3)))

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def loaded_by(*names: str) -> set[str]:
     return top
 
 
+@cache
+def providers() -> dict[str, list[str]]:
+    """The distributions that each top-level name comes from."""
+    return dict(packages_distributions())
+
+
 def declared(*extras: str) -> set[str]:
     """The distributions that pyproject.toml asks for, with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -63,9 +70,8 @@ def declared(*extras: str) -> set[str]:
 
 def distributions(names: set[str]) -> set[str]:
     """What has to be installed for these top-level names, our own and Python's aside."""
-    providers = packages_distributions()
     strangers = {COMES_WITH.get(name, name) for name in names - sys.stdlib_module_names - {"events", "function"}}
-    return {canonicalize_name(providers.get(name, [name])[0]) for name in strangers}
+    return {canonicalize_name(providers().get(name, [name])[0]) for name in strangers}
 
 
 def of_room(path: Path) -> tuple[str, ...]:

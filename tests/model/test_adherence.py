@@ -14,6 +14,9 @@ from PIL import Image
 
 from tests.judge import PALETTE, SHAPES, Verdict, asked, is_right, judge
 
+# diffusers hands its scheduler's tensors to numpy in a way that numpy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
 MODEL = Path(__file__).parents[2] / "models" / "shapes"
 COUNT = 200
 BATCH = 25

@@ -98,12 +98,12 @@ def test_shuffled_captions_are_not_right(drawn: list[tuple[Image.Image, str]]) -
     assert right <= 0.05 * COUNT
 
 
-@pytest.mark.parametrize("size", [64, 256, 512, 1024])
+@pytest.mark.parametrize("size", [64, 256, 1024])
 def test_other_sizes_are_judged_alike(drawn: list[tuple[Image.Image, str]], size: int) -> None:
-    few = [(image.resize((size, size), Image.Resampling.BICUBIC), caption) for image, caption in drawn[:100]]
+    few = [(image.resize((size, size), Image.Resampling.BICUBIC), caption) for image, caption in drawn[:50]]
     right = sum(is_right(image, caption) for image, caption in few)
-    print(f"\n{size} pixels: {right}/100 right")
-    assert right >= 98
+    print(f"\n{size} pixels: {right}/50 right")
+    assert right >= 49
 
 
 def test_no_other_caption_is_right(draw: Draw) -> None:
@@ -208,6 +208,23 @@ def test_two_shapes_are_not_one(draw: Draw, shape: str) -> None:
         right = np.asarray(draw(second, colour, radius=24, x=x))
         both = np.where((right.min(axis=-1) < 235)[..., None], right, left)
         refuses(Image.fromarray(both), f"a red {shape} on a white background")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_on_top_of_a_shape_is_not_one(draw: Draw, shape: str) -> None:
+    below = np.asarray(draw(shape, radius=40))
+    for second in SHAPES:
+        above = np.asarray(draw(second, "blue", radius=22))
+        both = np.where((above.min(axis=-1) < 235)[..., None], above, below)
+        refuses(Image.fromarray(both), f"a red {shape} on a white background")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_backgrounds_are_not_one(draw: Draw, shape: str) -> None:
+    both = draw(shape, background="white").copy()
+    both.paste(draw(shape, background="yellow").crop((60, 0, 128, 128)), (60, 0))
+    for background in ("white", "yellow"):
+        refuses(both, f"a red {shape} on a {background} background")
 
 
 @pytest.mark.parametrize("shape", SHAPES)

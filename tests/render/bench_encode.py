@@ -23,11 +23,11 @@ from diffusers.image_processor import VaeImageProcessor
 from numpy.typing import NDArray
 from PIL import Image
 
+from function.demo.s3server import S3Server
 from function.demo.seaweedfs import SeaweedFS
 from function.render.encode import pixels_of, png
 from function.store import S3Store
 
-BUCKET = "images"
 FRUGAL = Config(
     signature_version="s3v4",
     request_checksum_calculation="when_required",
@@ -58,17 +58,17 @@ def photo(size: int) -> torch.Tensor:
     return torch.from_numpy((picture * 2 - 1).astype(np.float32))[None]
 
 
-def measured(seaweedfs: SeaweedFS, size: int, pairs: int) -> tuple[Side, Side]:
+def measured(server: S3Server, bucket: str, size: int, pairs: int) -> tuple[Side, Side]:
     """Ours and the plain way, taking turns, on one thread; the first pair warms up and is not counted."""
     decoded = photo(size)
-    plain_client, our_client = (_client(seaweedfs, config) for config in (None, FRUGAL))
-    store = S3Store(our_client, BUCKET)
+    plain_client, our_client = (_client(server, config) for config in (None, FRUGAL))
+    store = S3Store(our_client, bucket)
 
     def ours_put(key: str, body: bytes) -> None:
         assert store.create(key, body, "image/png")
 
     def plain_put(key: str, body: bytes) -> None:
-        plain_client.put_object(Bucket=BUCKET, Key=key, Body=body)
+        plain_client.put_object(Bucket=bucket, Key=key, Body=body)
 
     ours, plain = Side(), Side()
     threads = torch.get_num_threads()
@@ -81,7 +81,7 @@ def measured(seaweedfs: SeaweedFS, size: int, pairs: int) -> tuple[Side, Side]:
         torch.set_num_threads(threads)
     for side, name in ((ours, "ours"), (plain, "plain")):
         del side.encoding[0], side.whole[0]
-        side.stored = plain_client.get_object(Bucket=BUCKET, Key=f"{name}/{pairs}.png")["Body"].read()
+        side.stored = plain_client.get_object(Bucket=bucket, Key=f"{name}/{pairs}.png")["Body"].read()
     return ours, plain
 
 
@@ -105,12 +105,12 @@ def _plain_png(decoded: torch.Tensor) -> bytes:
     return file.getvalue()
 
 
-def _client(seaweedfs: SeaweedFS, config: Config | None) -> Any:
+def _client(server: S3Server, config: Config | None) -> Any:
     return boto3.client(
         "s3",
-        endpoint_url=seaweedfs.endpoint,
-        aws_access_key_id=seaweedfs.access_key,
-        aws_secret_access_key=seaweedfs.secret_key,
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
         region_name="us-east-1",
         config=config,
     )
@@ -118,8 +118,8 @@ def _client(seaweedfs: SeaweedFS, config: Config | None) -> Any:
 
 def main(pairs: int = 20, size: int = 1024) -> None:
     """Print medians, ratios and sizes."""
-    with tempfile.TemporaryDirectory() as folder, SeaweedFS(Path(folder), [BUCKET]) as seaweedfs:
-        ours, plain = measured(seaweedfs, size, pairs)
+    with tempfile.TemporaryDirectory() as folder, SeaweedFS(Path(folder), ["images"]) as server:
+        ours, plain = measured(server, "images", size, pairs)
     assert np.array_equal(pixels_in(ours.stored), pixels_in(plain.stored)), "the pixels differ"
     print(f"{size}x{size}, {pairs} pairs, median CPU ms (user + system) of this process; pixels equal")
     print(f"{'':8}{'encode':>10}{'+ upload':>10}{'bytes':>12}")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pytest
 
-from function.demo.seaweedfs import SeaweedFS
-from tests.render.bench_encode import BUCKET, Side, measured, pixels_in
+from function.demo.s3server import S3Server
+from tests.render.bench_encode import Side, measured, pixels_in
+from tests.stores import new_bucket
 
 
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Side, Side]:
-    folder: Path = tmp_path_factory.mktemp("seaweedfs")
-    with SeaweedFS(folder, [BUCKET]) as seaweedfs:
-        return measured(seaweedfs, size=1024, pairs=8)
+def sides(seaweedfs: S3Server) -> tuple[Side, Side]:
+    return measured(seaweedfs, new_bucket(seaweedfs), size=1024, pairs=8)
 
 
 def test_encoding_costs_a_tenth(sides: tuple[Side, Side]) -> None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,44 +19,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from function.demo.process import Child, ChildFailed, free_ports
 from function.demo.s3server import S3Server, Webhook
 from function.demo.seaweedfs import SeaweedFS
+from tests.receiver import receiver
 from tests.servers.minio import Minio
 from tests.stores import new_bucket, running
 
 BOTH = pytest.mark.parametrize("kind", [SeaweedFS, Minio])
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One POST as it arrived."""
-
-    path: str
-    authorization: str | None
-    body: bytes
-
-
-@contextmanager
-def receiver(port: int) -> Iterator[queue.Queue[Delivery]]:
-    """An HTTP server that answers every POST 204 and keeps it."""
-    deliveries: queue.Queue[Delivery] = queue.Queue()
-
-    class Door(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            deliveries.put(Delivery(self.path, self.headers["Authorization"], body))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Door) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield deliveries
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager
@@ -224,7 +187,7 @@ wait_until_up(child)
 print(child.pid, flush=True)
 sys.stdin.read()
 """
-    with subprocess.Popen(  # noqa: S603  # our own command, and no shell
+    with subprocess.Popen(  # our own command, and no shell
         [sys.executable, "-c", program],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,

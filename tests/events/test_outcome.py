@@ -1,0 +1,189 @@
+"""Outcomes: their identity, what they carry over from the request, and how large they may become."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events import IMAGE_COMPLETED, IMAGE_FAILED
+from events.envelope import MAX_ATTRIBUTE, encode_json, read, write
+from events.outcome import Code, Image, Outcome, completed, failed
+from events.prompt import Fault, InvalidPrompt, Prompt, validate
+from events.request import COPIED, ObjectRef, Request, from_object
+from tests.events.values import JSON, TEXT
+
+CODES: tuple[Code, ...] = get_args(Code)
+REQUEST = Request("s3://prompts", "one", {"prompt": "a red star"})
+MODEL = {"name": "models/shapes", "revision": "0" * 40}
+LIMIT = 64 << 10
+
+
+def image(index: int = 0) -> Image:
+    return Image("images", f"images/{REQUEST.key}/{index}.png", "0" * 64, 1000, 2**64 - 1, 2048, 2048, "image/png")
+
+
+def completion(request: Request = REQUEST, *, images: int = 1, **prompt: Any) -> Outcome:
+    rendered = Prompt(**({"prompt": "a red star"} | prompt)).model_dump()
+    pictures = [image(index) for index in range(images)]
+    return completed(request, "/darkroom", pictures, rendered, MODEL, {"render": 1.23456, "encode": 0.1})
+
+
+def failure(request: Request = REQUEST, code: Code = "invalid_prompt", *faults: Fault) -> Outcome:
+    return failed(request, "/darkroom", code, "it cannot be drawn", faults)
+
+
+def test_id_is_derived_from_the_key() -> None:
+    # sha256sum of the key, a NUL and "outcome", half of it.
+    assert completion().event["id"] == "b488f944671909fe77ea0ebf5fa2e291"
+    ids = {completion().event["id"], *(failure(code=code).event["id"] for code in CODES if code != "prompt_mismatch")}
+    assert ids == {"b488f944671909fe77ea0ebf5fa2e291"}
+    other = Request("s3://prompts", "two", REQUEST.received)
+    assert completion(other).event["id"] != completion().event["id"]
+
+
+def test_id_of_a_mismatch_is_derived_from_the_prompt_too() -> None:
+    def id_of(received: object) -> str:
+        event = failure(Request("s3://prompts", "one", received), "prompt_mismatch").event
+        return str(event["id"])
+
+    assert id_of({"prompt": "a"}) == id_of({"prompt": "a"})
+    assert len({completion().event["id"], id_of({"prompt": "a"}), id_of({"prompt": "b"}), id_of(None)}) == 4
+
+
+def test_completion_says_what_was_made() -> None:
+    event = completion().event
+    assert event["type"] == IMAGE_COMPLETED
+    assert completion().completed
+    assert completion().code is None
+    assert event["data"]["images"] == [
+        {
+            "bucket": "images",
+            "key": f"images/{REQUEST.key}/0.png",
+            "uri": f"s3://images/images/{REQUEST.key}/0.png",
+            "sha256": "0" * 64,
+            "size": 1000,
+            "seed": 2**64 - 1,
+            "width": 2048,
+            "height": 2048,
+            "content_type": "image/png",
+        }
+    ]
+    assert event["data"]["prompt"]["prompt"] == "a red star"
+    assert event["data"]["model"] == MODEL
+    assert event["data"]["timings"] == {"render": 1.235, "encode": 0.1}
+    assert event["data"]["key"] == REQUEST.key
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_failure_says_why(code: Code) -> None:
+    outcome = failure(REQUEST, code, Fault("width", "must be a multiple of 8"))
+    assert (outcome.event["type"], outcome.completed, outcome.code) == (IMAGE_FAILED, False, code)
+    assert outcome.event["data"] == {
+        "code": code,
+        "message": "it cannot be drawn",
+        "faults": [{"where": "width", "message": "must be a multiple of 8"}],
+        "key": REQUEST.key,
+    }
+    assert "faults" not in failure().event["data"]
+
+
+@pytest.mark.parametrize("tell", [completion, failure])
+def test_context_of_the_request_is_copied(tell: Any) -> None:
+    copied = {name: f"a {name}" for name in COPIED}
+    request = Request("/tests", "one", {}, context=copied | {"knativearrivaltime": "now", "subject": "other"})
+    event = tell(request).event
+    assert {name: event[name] for name in COPIED} == copied
+    assert event["causationid"] == "one"
+    assert (event["source"], event["subject"]) == ("/darkroom", "one")
+    assert "knativearrivaltime" not in event
+    assert not set(COPIED) & tell().event.keys()
+
+
+def test_dropped_file_is_named() -> None:
+    ref = ObjectRef("prompts", "in/red.json", "v1", '"e"', 24)
+    event = completion(from_object(ref, 7, {})).event
+    named = {"bucket": "prompts", "key": "in/red.json", "version": "v1", "etag": "e", "size": 24, "index": 7}
+    assert event["data"]["source_object"] == named
+    assert event["subject"] == "prompts/in/red.json"
+    assert event["causationid"] == ref.prompt_id(7)
+    assert "source_object" not in completion().event["data"]
+
+
+def test_time_is_now() -> None:
+    time = datetime.fromisoformat(completion().event["time"])
+    assert abs(time - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_urls_are_added_to_the_images_alone() -> None:
+    outcome = completion(images=3)
+    before = encode_json(outcome.event)
+    told = outcome.with_urls(lambda key: {"url": f"https://images.example/{key}", "url_expires_at": "soon"})
+    assert encode_json(outcome.event) == before, "the recorded outcome changed"
+    for one in told["data"]["images"]:
+        assert one.pop("url") == f"https://images.example/{one['key']}"
+        assert one.pop("url_expires_at") == "soon"
+    assert encode_json(told) == before
+
+
+def test_failure_has_no_urls() -> None:
+    def refuse(key: str) -> dict[str, str]:
+        raise AssertionError(f"there is no image {key}")
+
+    outcome = failure()
+    assert outcome.with_urls(refuse) == outcome.event
+
+
+# Four bytes each, and two for a sign that JSON escapes.
+@pytest.mark.parametrize("sign", ["a", "\u00e9", "\u8d64", "\U0001f31f", '"', "\\", "\n"])
+@pytest.mark.parametrize("dropped", [True, False])
+def test_largest_completion_fits_into_64_kib(sign: str, *, dropped: bool) -> None:
+    context = dict.fromkeys(COPIED, "\U0001f31f" * (MAX_ATTRIBUTE // 4))
+    ref = ObjectRef("b" * 63, "\u8d64" * 340 + ".json", "v" * 36, "e" * 35, 1 << 20)
+    request = (
+        Request(ref.source, ref.prompt_id(99), {}, ref, 99, context)
+        if dropped
+        else Request("/tests", "\U0001f31f" * (MAX_ATTRIBUTE // 4), {}, context=context)
+    )
+    most = {
+        "prompt": "a" + sign * 3999,
+        "negative_prompt": sign * 4000,
+        "width": 2048,
+        "height": 2048,
+        "num_inference_steps": 150,
+        "guidance_scale": 29.999999999999996,
+        "seed": 2**64 - 1,
+        "num_images": 16,
+        "scheduler": "EulerAncestralDiscreteScheduler",
+    }
+    outcome = completion(request, images=16, **most)
+    told = outcome.with_urls(lambda _key: {"url": "u" * 1000, "url_expires_at": "2026-11-24T10:00:00+00:00"})
+    headers, body = write(told)
+    assert len(body) + sum(map(len, headers.values())) <= LIMIT
+    assert read({name.lower(): value for name, value in headers.items()}, body).attributes["partitionkey"]
+
+
+def test_many_faults_fit_into_64_kib() -> None:
+    with pytest.raises(InvalidPrompt) as invalid:
+        validate({"\U0001f31f" * 100 + str(n): n for n in range(1000)})
+    outcome = failed(REQUEST, "/darkroom", "invalid_prompt", str(invalid.value), invalid.value.faults)
+    assert len(encode_json(outcome.event)) <= LIMIT
+
+
+ANY = TEXT.filter(lambda text: text and "\0" not in text)
+
+
+@given(st.builds(ObjectRef, ANY, ANY, st.none() | ANY, st.none() | ANY), ANY, ANY, JSON, st.sampled_from(CODES))
+def test_outcome_is_an_event_whatever_the_request(
+    ref: ObjectRef, id: str, word: str, received: Any, code: Code
+) -> None:
+    for request in (Request("/tests", id, received, context={"correlationid": word}), from_object(ref, 3, received)):
+        for outcome in (completion(request), failure(request, code, Fault(word, word))):
+            headers, body = write(outcome.event)
+            message = read({name.lower(): value for name, value in headers.items()}, body)
+            assert json.dumps(message.data) == json.dumps(outcome.event["data"])
+            assert message.attributes["causationid"] == request.id

@@ -1,0 +1,183 @@
+"""The ledger on each stage; and, in memory, what only a store can bring about that fails when told to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from events.outcome import failed
+from function import layout
+from function.errors import Draining, InProgress, StoreDown
+from function.ledger import MAX_ATTEMPTS, Attempt, Ledger
+from tests.darkroom import eventually
+from tests.fakes import Clock, MemoryStore
+from tests.ledger.scenarios import SCENARIOS
+from tests.ledger.stage import LONG, Stage, drawn, end_with, held, new_request
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_scenario(stage: Stage, scenario: Callable[[Stage], None]) -> None:
+    scenario(stage)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> MemoryStore:
+    return MemoryStore(clock=clock)
+
+
+def test_a_lease_is_kept_to_the_second(store: MemoryStore, clock: Clock) -> None:
+    request = new_request()
+    ledger = Ledger(store, lease=30, beat=LONG)
+    with held(ledger, request):
+        clock.move(30)
+        with pytest.raises(InProgress), ledger.claim(request):
+            pass
+        clock.move(1)
+        with held(ledger, request) as claim:
+            assert claim.number == 2
+
+
+def test_thirty_two_attempts_in_all(store: MemoryStore) -> None:
+    request = new_request()
+    ledger = Ledger(store, beat=LONG)
+    for _ in range(MAX_ATTEMPTS):
+        assert not end_with(ledger, request, Draining()).exhausted
+    failure = failed(request, "/darkroom", "attempts_exhausted", "it never got to its end")
+    # The fact itself may have to be committed more than once: the store may be away at that moment, too.
+    for _ in range(3):
+        assert end_with(ledger, request, StoreDown()).exhausted
+    with held(ledger, request) as claim:
+        assert claim.exhausted
+        claim.commit(failure)
+    assert ledger.outcome(request) == failure
+
+
+def test_a_store_that_is_away(store: MemoryStore) -> None:
+    request = new_request()
+    ledger = Ledger(store, beat=LONG)
+    store.fail_next(-1, StoreDown("away"))
+    with pytest.raises(StoreDown, match="away"):
+        ledger.outcome(request)
+    with pytest.raises(StoreDown, match="away"), ledger.claim(request):
+        pass
+    with pytest.raises(StoreDown, match="away"):
+        ledger.commit(request, drawn(request))
+    store.fail_next(0, StoreDown())
+    assert list(store.list("")) == []
+
+
+def test_a_claim_whose_answer_never_came_dies_by_its_lease(store: MemoryStore, clock: Clock) -> None:
+    request = new_request()
+    ledger = Ledger(store, lease=30, beat=LONG)
+    store.lose_answers(1, StoreDown("the connection was reset"))
+    with pytest.raises(StoreDown, match="reset"), ledger.claim(request):
+        pass
+    with pytest.raises(InProgress), ledger.claim(request):
+        pass
+    clock.move(31)
+    with held(ledger, request) as claim:
+        assert claim.number == 2
+
+
+def test_a_record_whose_answer_never_came_counts(store: MemoryStore) -> None:
+    request = new_request()
+    ledger = Ledger(store, beat=LONG)
+    outcome = drawn(request)
+
+    def commit() -> None:
+        with held(ledger, request) as claim:
+            store.lose_answers(1, StoreDown("the connection was reset"))
+            claim.commit(outcome)
+
+    with pytest.raises(StoreDown, match="reset"):
+        commit()
+    with held(ledger, request) as claim:
+        assert claim.found == outcome
+
+
+def test_missed_beats_are_told_and_made_up_for(store: MemoryStore, clock: Clock) -> None:
+    request = new_request()
+    ledger = Ledger(store, lease=30, beat=0.01)
+    with capture_logs() as logs, held(ledger, request):
+        store.fail_next(-1, StoreDown("away"))
+        eventually(lambda: len(logs) >= 2, "two missed beats", 10)
+        store.fail_next(0, StoreDown())
+        clock.move(31)
+        eventually(lambda: ledger.alive(next(ledger.attempts(request.key))), "a beat", 10)
+    assert logs[0] == {
+        "event": "claim.beat_missed",
+        "log_level": "warning",
+        "key": request.key,
+        "attempt": 1,
+        "error": "away",
+    }
+
+
+def test_no_beat_comes_after_the_end(store: MemoryStore) -> None:
+    before = set(threading.enumerate())
+    with held(Ledger(store, beat=0.01), new_request()):
+        assert set(threading.enumerate()) > before
+    assert set(threading.enumerate()) == before
+
+
+def test_an_end_that_cannot_be_written_is_told_and_the_lease_ends_it(store: MemoryStore, clock: Clock) -> None:
+    request = new_request()
+    ledger = Ledger(store, lease=30, beat=LONG)
+    outcome = drawn(request)
+    with capture_logs() as logs, held(ledger, request) as claim:
+        claim.commit(outcome)
+        store.fail_next(1, StoreDown("away"))
+    assert [(row["event"], row["error"]) for row in logs] == [("claim.end_not_written", "away")]
+    with pytest.raises(InProgress), ledger.claim(request):
+        pass
+    clock.move(31)
+    with held(ledger, request) as claim:
+        assert claim.found == outcome
+
+
+def test_a_claim_that_is_swept_away_while_it_is_looked_at() -> None:
+    class Swept(MemoryStore):
+        def read(self, key: str, version: str | None = None, limit: int | None = None) -> None:
+            del version, limit
+            self.delete(key)
+
+    store = Swept()
+    request = new_request()
+    store.write(layout.claim(request.key, 1), b"{}")
+    with pytest.raises(InProgress), Ledger(store).claim(request):
+        pass
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"outcome"', b"NaN"])
+@pytest.mark.parametrize("name", [layout.record, lambda key: layout.claim(key, 1)], ids=["record", "claim"])
+def test_what_is_no_json_object_is_the_stores_trouble(
+    store: MemoryStore, name: Callable[[str], str], body: bytes
+) -> None:
+    request = new_request()
+    store.write(name(request.key), body)
+    with pytest.raises(StoreDown, match="something else"), Ledger(store, beat=LONG).claim(request):
+        pass
+
+
+def test_how_an_attempt_reads(store: MemoryStore, clock: Clock) -> None:
+    def read(body: bytes) -> Attempt:
+        store.write("attempt", body)
+        stored = store.read("attempt")
+        assert stored is not None
+        return Attempt.of(stored)
+
+    assert read(b'{"owner":"me","prompt_hash":"h"}') == Attempt("me", "h", None, counts=True, age=0)
+    assert read(b'{"owner":"me","prompt_hash":"h","ended":"Draining","counts":false}').counts is False
+    assert read(b'{"owner":"me","prompt_hash":"h","ended":"GpuLost","counts":true}').counts is True
+    clock.move(7)
+    (stored,) = [store.read("attempt")]
+    assert stored is not None
+    assert Attempt.of(stored).age == 7

@@ -1,0 +1,96 @@
+"""Watching a process from outside: how busy the machine is, what it holds in memory, how fast it answers."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+BUSY: float = 10.0
+
+
+def allowance() -> float:
+    """By what limits in seconds are multiplied: 1, or `BUSY` where others use more than half of the machine now."""
+    before = _jiffies()
+    time.sleep(0.5)
+    idle, total = (after - earlier for after, earlier in zip(_jiffies(), before, strict=True))
+    return BUSY if idle < total / 2 else 1.0
+
+
+def _jiffies() -> tuple[int, int]:
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return fields[3] + fields[4], sum(fields)
+
+
+def peak_memory(pid: int) -> int:
+    """Bytes that the process held at most, since it began or since `forget_peak`."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+class Prober:
+    """Asks one probe every 20 ms on one connection, for the length of a `with`, and keeps how long each answer took."""
+
+    def __init__(self, port: int, which: str = "liveness") -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._path = f"/health/{which}"
+        self._over = threading.Event()
+        self._asking = threading.Thread(target=self._ask)
+        self._failed: Exception | None = None
+        self.seconds: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._asking.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._asking.join()
+        self._connection.close()
+        if kind is None and self._failed:
+            raise self._failed
+
+    @property
+    def longest(self) -> float:
+        """The longest that an answer took, in seconds."""
+        return max(self.seconds)
+
+    def _ask(self) -> None:
+        try:
+            while not self._over.wait(0.02):
+                began = time.monotonic()
+                self._connection.request("GET", self._path)
+                answer = self._connection.getresponse()
+                answer.read()
+                assert answer.status == 200, f"{self._path} answered {answer.status}"
+                self.seconds.append(time.monotonic() - began)
+        except Exception as error:  # noqa: BLE001  # raised again where the `with` ends
+            self._failed = error
+
+
+def send_until_answered(port: int, head: bytes, blocks: Iterable[bytes], pause: float) -> tuple[bytes, int]:
+    """Send `head` and `blocks` with pauses until an answer begins; that answer, and the bytes sent for it."""
+    sent = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(head)
+        for block in blocks:
+            if select.select([connection], [], [], pause)[0]:
+                break
+            connection.sendall(block)
+            sent += len(block)
+        answer = connection.recv(65536)
+        while answer and not answer.endswith(b"\r\n\r\n") and (more := connection.recv(65536)):
+            answer += more
+    return answer, sent

@@ -1,0 +1,1 @@
+"""Files dropped into real buckets."""

@@ -1,0 +1,223 @@
+"""The sweep, in memory and with times moved: what it offers, tells and clears away, and what it leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import pytest
+from structlog.testing import capture_logs
+
+from events.outcome import Image, completed
+from events.request import ObjectRef, Request, from_object
+from function import layout
+from function.errors import StoreDown
+from function.files import PromptFiles
+from function.ledger import Ledger
+from function.sweep import Sweep, is_done, mark_done
+from function.telling import PublicUrls, Telling
+from tests.fakes import Clock, MemoryStore, RecordingSink
+
+MINUTE: Final = 60.0
+DAY: Final = 86_400.0
+HORIZON: Final = 7 * DAY
+
+
+@dataclass
+class Room:
+    """A prompt bucket, an image bucket and a sweep over both, whose clock is now but when objects are dated back."""
+
+    clock: Clock = field(default_factory=Clock)
+    sink: RecordingSink = field(default_factory=RecordingSink)
+    offered: list[ObjectRef] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.prompts = MemoryStore("prompts", self.clock)
+        self.images = MemoryStore("images", self.clock)
+        self.sweep = self.sweeping(self.sink)
+
+    def sweeping(self, sink: RecordingSink | None) -> Sweep:
+        stores = {"prompts": self.prompts, "images": self.images}
+        files = PromptFiles(stores, image_bucket="images", prefix="in/", suffix=".json", limit=1000)
+        telling = Telling(self.images, PublicUrls("https://pictures.example"), sink)
+        return Sweep(self.images, files, telling, self.offer, horizon=HORIZON)
+
+    def offer(self, ref: ObjectRef) -> bool:
+        self.offered.append(ref)
+        return ref.key in self.done
+
+    def ago(self, seconds: float) -> None:
+        """Date what is written from now on so many seconds back."""
+        self.clock.time = datetime.now(UTC)
+        self.clock.move(-seconds)
+
+    def record(self, name: str, ago: float, told_by: Literal["reply", "sink"] = "sink") -> Request:
+        """A request whose outcome was recorded so many seconds ago."""
+        ref = ObjectRef("prompts", f"in/{name}.json", etag="0" * 32)
+        request = from_object(ref, 2, {"prompt": f"a {name}"})
+        image = Image("images", layout.image(request.key, 0), "f" * 64, 10, 7, 64, 64, "image/png")
+        outcome = completed(request, "/darkroom", [image], {"prompt": f"a {name}"}, {"name": "shapes"}, {"render": 1.0})
+        self.ago(ago)
+        Ledger(self.images, told_by=told_by).commit(request, outcome)
+        return request
+
+    def claim(self, key: str, attempt: int, ago: float) -> None:
+        self.ago(ago)
+        self.images.write(layout.claim(key, attempt), b"{}")
+
+    def claims(self) -> list[str]:
+        return [listed.key for listed in self.images.list(layout.CLAIMS)]
+
+    def drop(self, key: str, ago: float = 0, body: bytes = b"{}", store: MemoryStore | None = None) -> None:
+        self.ago(ago)
+        (store or self.prompts).write(key, body)
+
+    def swept(self) -> list[str]:
+        """Sweep once: the keys of the objects that this offered."""
+        self.offered.clear()
+        self.sweep()
+        return [ref.key for ref in self.offered]
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+def test_every_young_object_is_offered(room: Room) -> None:
+    room.drop("in/new.json", body=b"new")
+    room.drop("in/deep/old.json", ago=HORIZON - MINUTE)
+    assert room.swept() == ["in/deep/old.json", "in/new.json"]
+    (new,) = [ref for ref in room.offered if ref.key == "in/new.json"]
+    stored = room.prompts.read("in/new.json")
+    assert stored is not None
+    assert new == ObjectRef("prompts", "in/new.json", etag=stored.etag, size=3)
+
+
+def test_what_is_over_the_horizon_is_left_alone(room: Room) -> None:
+    room.drop("in/ancient.json", ago=HORIZON + MINUTE)
+    request = room.record("ancient", ago=HORIZON + MINUTE)
+    assert room.swept() == []
+    assert room.sink.told == []
+    assert room.images.read(layout.told(request.key)) is None
+
+
+def test_what_is_no_prompt_file_is_not_offered(room: Room) -> None:
+    for key in ("out/a.json", "in/a.txt", "in/folder.json/"):
+        room.drop(key)
+    room.record("star", ago=0)
+    room.drop("in/in-the-image-bucket.json", store=room.images)
+    assert room.swept() == ["in/in-the-image-bucket.json"]
+
+
+def test_what_is_done_is_not_offered_again(room: Room) -> None:
+    room.drop("in/done.json")
+    room.drop("in/open.json")
+    room.done = {"in/done.json"}
+    assert room.swept() == ["in/done.json", "in/open.json"]
+    for _ in range(2):
+        assert room.swept() == ["in/open.json"]
+    room.done.add("in/open.json")
+    assert room.swept() == ["in/open.json"]
+    assert room.swept() == []
+
+
+def test_a_replaced_object_is_offered_as_new(room: Room) -> None:
+    room.drop("in/file.json", body=b"first")
+    room.done = {"in/file.json"}
+    room.swept()
+    assert room.swept() == []
+    room.drop("in/file.json", body=b"second")
+    assert room.swept() == ["in/file.json"]
+
+
+def test_an_untold_record_is_told_as_it_was_recorded(room: Room) -> None:
+    request = room.record("star", ago=2 * MINUTE)
+    room.sweep()
+    recorded = Ledger(room.images).outcome(request)
+    assert recorded is not None
+    (event,) = room.sink.told
+    url = f"https://pictures.example/{layout.image(request.key, 0)}"
+    assert event == recorded.with_urls(lambda *_: {"url": url})
+    assert room.images.read(layout.told(request.key)) is not None
+    assert room.images.read("results/prompts/in/star.json.2.json") is not None
+    room.sweep()
+    assert len(room.sink.told) == 1
+
+
+def test_a_young_record_is_left_to_its_writer(room: Room) -> None:
+    room.record("star", ago=MINUTE / 2)
+    room.sweep()
+    assert room.sink.told == []
+
+
+def test_a_told_record_is_not_told_again(room: Room) -> None:
+    request = room.record("star", ago=2 * MINUTE)
+    room.images.write(layout.told(request.key), b"{}")
+    room.sweep()
+    assert room.sink.told == []
+
+
+def test_what_was_told_as_a_reply_is_not_the_sinks(room: Room) -> None:
+    room.record("star", ago=2 * MINUTE, told_by="reply")
+    room.sweep()
+    assert room.sink.told == []
+
+
+def test_without_a_sink_nothing_is_told(room: Room) -> None:
+    request = room.record("star", ago=2 * MINUTE)
+    room.sweeping(None)()
+    assert room.images.read("results/prompts/in/star.json.2.json") is None
+    assert room.images.read(layout.told(request.key)) is None
+
+
+def test_a_sink_that_is_down_ends_one_sweep_and_not_the_next(room: Room) -> None:
+    request = room.record("star", ago=2 * MINUTE)
+    room.sink.down = True
+    with capture_logs() as logs:
+        room.sweep()
+    assert [row["error"] for row in logs if row["event"] == "sweep.stopped"] == ["the sink does not answer"]
+    assert room.images.read(layout.told(request.key)) is None
+    room.sink.down = False
+    room.sweep()
+    assert [event["causationid"] for event in room.sink.told] == [request.id]
+
+
+def test_a_store_that_is_away_ends_one_sweep_and_not_the_next(room: Room) -> None:
+    room.drop("in/file.json")
+    room.prompts.fail_next(1, StoreDown("away"))
+    with capture_logs() as logs:
+        assert room.swept() == []
+    assert [row["error"] for row in logs if row["event"] == "sweep.stopped"] == ["away"]
+    assert room.swept() == ["in/file.json"]
+
+
+def test_old_claims_go_when_there_is_a_record(room: Room) -> None:
+    recorded = room.record("star", ago=2 * DAY, told_by="reply").key
+    for attempt in (1, 2):
+        room.claim(recorded, attempt, ago=DAY + MINUTE)
+    room.claim(recorded, 3, ago=DAY - MINUTE)
+    room.claim("without-record", 1, ago=30 * DAY)
+    room.sweep()
+    assert room.claims() == [layout.claim(recorded, 3), layout.claim("without-record", 1)]
+    assert room.images.read(layout.record(recorded)) is not None
+
+
+def test_claims_go_without_a_sink_too(room: Room) -> None:
+    recorded = room.record("star", ago=2 * DAY).key
+    room.claim(recorded, 1, ago=2 * DAY)
+    room.sweeping(None)()
+    assert room.claims() == []
+
+
+def test_done_is_of_a_file_as_it_was_read(room: Room) -> None:
+    ref = ObjectRef("prompts", "in/file.json", etag="1" * 32)
+    assert not is_done(room.images, ref)
+    mark_done(room.images, ref, 3)
+    assert is_done(room.images, ref)
+    assert not is_done(room.images, ObjectRef("prompts", "in/file.json", etag="2" * 32))
+    assert not is_done(room.images, ObjectRef("prompts", "in/other.json", etag="1" * 32))
+    room.images.write(layout.file(ref.file_key), b'{"count":3,"done":false}')
+    assert not is_done(room.images, ref)
