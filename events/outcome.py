@@ -16,6 +16,7 @@ Code = Literal[
     "attempts_exhausted",
     "invalid_prompt",
     "invalid_prompt_file",
+    "no_picture",
     "object_gone",
     "out_of_memory",
     "prompt_mismatch",
@@ -23,6 +24,9 @@ Code = Literal[
 ]
 
 SPECVERSION: Final = "1.0"
+
+# Told and never recorded: the key belongs to another prompt, or the same file may be dropped again.
+UNRECORDED: Final = frozenset({"prompt_mismatch", "object_gone"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,6 @@ class Outcome:
     """How a request ended: a CloudEvent in its JSON form, without the URLs that are added at each telling."""
 
     event: Mapping[str, Any]
-
-    @property
-    def completed(self) -> bool:
-        return bool(self.event["type"] == IMAGE_COMPLETED)
 
     @property
     def code(self) -> str | None:
@@ -94,10 +94,10 @@ def failed(request: Request, source: str, code: Code, message: str, faults: Sequ
 
 
 def _outcome(request: Request, source: str, type: str, data: dict[str, Any]) -> Outcome:
-    # One key has one outcome, but a mismatch is told beside it and must not be taken for its duplicate.
+    # One key has one outcome; what is told beside it must not be taken for its duplicate.
     identity = [request.key, "outcome"]
-    if data.get("code") == "prompt_mismatch":
-        identity.append(request.prompt_hash)
+    if data.get("code") in UNRECORDED:
+        identity += [data["code"], request.prompt_hash]
     data["key"] = request.key
     subject = request.id
     if request.object is not None:

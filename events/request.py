@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from events.envelope import Message
 from events.prompt import prompt_hash
 
 # Copied from a request to its outcome: CloudEvents' documented extensions for correlation, partitioning and tracing.
@@ -94,6 +95,11 @@ class Request:
     def seed(self) -> int:
         """The seed of a request that leaves it open: a redelivery draws the same picture."""
         return int(self.key[:16], 16)
+
+
+def context_of(message: Message) -> dict[str, str]:
+    """What of a CloudEvent's attributes goes on to the outcome."""
+    return {name: message.attributes[name] for name in COPIED if name in message.attributes}
 
 
 def from_object(ref: ObjectRef, index: int, received: object) -> Request:

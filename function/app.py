@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -13,6 +14,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from events.dialects import Dropped, Nothing, Prompted, read
 from events.envelope import Message, NotACloudEvent, write
 from events.envelope import read as read_event
+from events.request import ObjectRef, context_of
 from function.config import Settings
 from function.errors import DarkroomError, NotAnEvent, TooLarge, Unauthorized, WouldExpand
 from function.files import PromptFiles
@@ -53,6 +55,9 @@ def create_app(
     @app.post("/")
     def event() -> Response:
         def answer() -> Response:
+            if door is not None:
+                # Standalone has both doors on one port, which no cluster guards.
+                _check_token(settings, request.headers.get("Authorization", ""))
             headers = {name.lower(): value for name, value in request.headers.items()}
             return _render_event(_read_event(headers), darkroom, files)
 
@@ -143,13 +148,18 @@ def _render_event(message: Message, darkroom: Darkroom, files: PromptFiles) -> R
                 return Response(status=204)
             if len(wanted) > 1:
                 raise WouldExpand
-            file = files.read(wanted[0])
-            if file is None:
-                return Response(status=204)
-            if len(file.requests) > 1:
-                raise WouldExpand
-            asked = file.requests[0]
-            return reply(darkroom.fail(asked, file.failure) if file.failure else darkroom(asked))
+            return _render_file(wanted[0], context_of(message), darkroom, files)
+
+
+def _render_file(ref: ObjectRef, context: Mapping[str, str], darkroom: Darkroom, files: PromptFiles) -> Response:
+    file = files.read(ref)
+    if file is None:
+        # Without a version or an etag nobody can say which content was gone.
+        return reply(darkroom.miss(ref)) if ref.identified else Response(status=204)
+    if len(file.requests) > 1:
+        raise WouldExpand
+    asked = replace(file.requests[0], context=context)
+    return reply(darkroom.refuse(asked, file.failure) if file.failure else darkroom(asked))
 
 
 def reply(event: dict[str, object] | None, status: int = 200) -> Response:

@@ -66,9 +66,15 @@ def build(settings: Settings, renderer: Renderer | None = None, *, standalone: b
     urls: ImageUrls = PresignedUrls(store, settings.url_expiry)
     if settings.public_url:
         urls = PublicUrls(settings.public_url)
-    telling = Telling(store, urls, sink)
+    telling = Telling(store, urls, sink, results_tell=standalone and sink is None)
     darkroom = Darkroom(
-        ledger=Ledger(store, lease=settings.lease, beat=settings.beat, told_by="sink" if sink else "reply"),
+        ledger=Ledger(
+            store,
+            S3Store(s3_client(attempts=1, patience=settings.beat), settings.image_bucket),
+            lease=settings.lease,
+            beat=settings.beat,
+            told_by="sink" if sink else "reply",
+        ),
         slots=Slots(patience=PATIENCE if standalone else 0),
         renderer=renderer,
         images=Images(store),

@@ -19,6 +19,10 @@ PREFIX: Final = "DARKROOM_"
 KNATIVE: Final = {"port": "PORT", "sink": "K_SINK", "ce_overrides": "K_CE_OVERRIDES", "ca_certs": "K_CA_CERTS"}
 
 
+# What makes an outcome that outcome; SinkBinding's overrides are for extensions.
+RESERVED: Final = frozenset({"data", "datacontenttype", "id", "source", "specversion", "subject", "time", "type"})
+
+
 class WrongSettings(ValueError):
     """A setting is missing or cannot be used; the message is the sentence to show."""
 
@@ -37,7 +41,10 @@ def _extensions(value: object) -> object:
         overrides = None
     if not isinstance(overrides, dict):
         raise ValueError('must be JSON such as {"extensions": {"team": "art"}}')  # noqa: TRY004  # pydantic's way
-    return overrides.get("extensions") or {}
+    extensions = overrides.get("extensions") or {}
+    if isinstance(extensions, dict) and (reserved := RESERVED & extensions.keys()):
+        raise ValueError(f"must not override {', '.join(sorted(reserved))}")
+    return extensions
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]

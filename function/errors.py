@@ -14,8 +14,8 @@ DarkroomError
 │     └─ StoreDown · SinkDown · AccessDenied · BucketMissing
 └─ Failed                  the request's own outcome: answered 200, told, recorded
    ├─ InvalidRequest · InvalidFile           recorded without a claim
-   ├─ ObjectGone · AttemptsExhausted · RenderLimitExceeded · OutOfMemory
-   └─ PromptMismatch                         told, not recorded
+   ├─ AttemptsExhausted · RenderLimitExceeded · OutOfMemory · NoPicture
+   └─ PromptMismatch · ObjectGone            told, not recorded
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class SinkDown(Unavailable):
 class Failed(DarkroomError):
     """The request itself ends here: an outcome with a code, a sentence and its faults."""
 
-    case = "object gone, attempts used up, render limit exceeded, out of memory after the ladder"
+    case = "attempts used up, render limit exceeded, out of memory, no picture but NaN"
     event_status, drop_status = 200, 202
     code: ClassVar[Code]
 
@@ -180,8 +180,9 @@ class InvalidFile(Failed):
 
 
 class ObjectGone(Failed):
-    """The dropped object was deleted before it was read."""
+    """The dropped object was deleted before it was read; not recorded, for it may be dropped again."""
 
+    case = "object gone before it was read"
     code: ClassVar[Code] = "object_gone"
     message = "the prompt file was gone before it was read; drop it again"
 
@@ -205,6 +206,13 @@ class OutOfMemory(Failed):
 
     code: ClassVar[Code] = "out_of_memory"
     message = "the picture does not fit into memory; ask for a smaller one"
+
+
+class NoPicture(Failed):
+    """The model gave what is no picture, and would again for the same prompt and seed."""
+
+    code: ClassVar[Code] = "no_picture"
+    message = "the model gave no picture for this prompt and seed; try another seed"
 
 
 class PromptMismatch(Failed):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from events.promptfile import InvalidPromptFile, read
 from events.request import ObjectRef, Request, from_object
 from function import layout
-from function.errors import Failed, InvalidFile, ObjectGone
+from function.errors import InvalidFile
 from function.store import ObjectStore
 
 
@@ -18,7 +18,7 @@ class PromptFile:
 
     ref: ObjectRef
     requests: Sequence[Request]
-    failure: Failed | None = None
+    failure: InvalidFile | None = None
 
 
 class PromptFiles:
@@ -45,10 +45,10 @@ class PromptFiles:
         )
 
     def read(self, ref: ObjectRef) -> PromptFile | None:
-        """The file as it is now, or in the version that `ref` names; None if it is gone and cannot be identified."""
+        """The file as it is now, or in the version that `ref` names; None if it is gone."""
         stored = self.stores[ref.bucket].read(ref.key, ref.version, self._limit + 1)
         if stored is None:
-            return _failed(ref, ObjectGone()) if ref.identified else None
+            return None
         ref = replace(ref, version=stored.version, etag=stored.etag, size=len(stored.body))
         if len(stored.body) > self._limit:
             return _failed(ref, InvalidFile(f"the prompt file is larger than {self._limit} bytes"))
@@ -59,5 +59,5 @@ class PromptFiles:
         return PromptFile(ref, [from_object(ref, index, prompt) for index, prompt in enumerate(received)])
 
 
-def _failed(ref: ObjectRef, failure: Failed) -> PromptFile:
+def _failed(ref: ObjectRef, failure: InvalidFile) -> PromptFile:
     return PromptFile(ref, [from_object(ref, 0, None)], failure)

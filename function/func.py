@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 
+import click
 import structlog
-from asgiref.wsgi import WsgiToAsgiInstance
+from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 
 from function.app import MAX_BODY
@@ -21,7 +22,7 @@ from function.errors import DarkroomError, TooLarge
 from function.health import State
 from function.logs import configure
 from function.render.weights import ModelUnavailable
-from function.server import THREADS
+from function.server import THREADS, leave
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -44,8 +45,9 @@ class Function:
             configure(settings.log_format)
             self._built = build(settings)
         except (WrongSettings, DarkroomError, ModelUnavailable) as error:
-            # The middleware swallows every exception and serves without having started.
-            raise SystemExit(f"Error: {error}") from None
+            # The middleware swallows every exception, and serves without having started.
+            click.echo(f"Error: {error}", err=True)
+            leave(1)
         for sentence in unknown(cfg):
             log.warning("settings.unknown", detail=sentence)
         self._drain_grace = settings.drain_grace
@@ -84,10 +86,15 @@ class Function:
     def _answer(self, scope: Mapping[str, Any], body: bytes) -> Response:
         if self._built is None:
             return Response(status=503)
-        environ = WsgiToAsgiInstance(self._built.app).build_environ(scope, BytesIO(body))
-        # Chunked or not, the body is whole by now.
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
-        environ["CONTENT_LENGTH"] = str(len(body))
+        # The body is whole by now, however it came.
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        environ = EnvironBuilder(
+            path=scope["path"],
+            query_string=scope["query_string"].decode("latin-1"),
+            method=scope["method"],
+            headers=[(name, value) for name, value in headers if name != "transfer-encoding"],
+            input_stream=BytesIO(body),
+        ).get_environ()
         return Response.from_app(self._built.app, environ, buffered=True)
 
     @staticmethod

@@ -29,6 +29,7 @@ from function.store import ObjectStore, Stored
 
 MAX_COUNTED: Final = 3
 MAX_ATTEMPTS: Final = 32
+END_TRIES: Final = 10
 COMMITTED: Final = "committed"
 CRASHED: Final = "crashed"
 
@@ -68,6 +69,7 @@ class Claim:
         self._ledger = ledger
         self._request = request
         self._body = {"owner": owner, "prompt_hash": request.prompt_hash}
+        self._ending: dict[str, Any] = {}
         self._over = threading.Event()
         self._beating = threading.Thread(target=self._beat, name=f"beat-{request.key[:8]}", daemon=True)
 
@@ -79,33 +81,48 @@ class Claim:
         self._beating.start()
 
     def end(self, reason: str, *, counts: bool) -> None:
-        """Say why the attempt ended; a store that is away makes it die by its lease instead."""
+        """Say why the attempt ended; waits a beat for the store, then goes on trying in the background."""
+        self._ending = {"ended": reason, "counts": counts}
         self._over.set()
-        self._beating.join()
-        try:
-            self._write({"ended": reason, "counts": counts})
-        except StoreDown as error:
-            log.warning("claim.end_not_written", key=self._request.key, attempt=self.number, error=str(error))
+        self._beating.join(self._ledger.beat)
 
     def _beat(self) -> None:
         while not self._over.wait(self._ledger.beat):
-            try:
-                self._write({})
-            except StoreDown as error:
-                log.warning("claim.beat_missed", key=self._request.key, attempt=self.number, error=str(error))
+            self._write({})
+        # Without its end an attempt counts as dead, which an outage of the store must not make of it.
+        pause = threading.Event()
+        for _ in range(END_TRIES):
+            if self._write(self._ending):
+                return
+            pause.wait(self._ledger.beat)
 
-    def _write(self, more: dict[str, Any]) -> None:
+    def _write(self, more: dict[str, Any]) -> bool:
         name = layout.claim(self._request.key, self.number)
-        self._ledger.store.write(name, encode_json(self._body | more))
+        try:
+            self._ledger.beats.write(name, encode_json(self._body | more))
+        except StoreDown as error:
+            log.warning("claim.not_written", key=self._request.key, attempt=self.number, error=str(error), **more)
+            return False
+        return True
 
 
 class Ledger:
-    """Claims and records in the image bucket; `lease` and `beat` in seconds, `told_by` says how outcomes are told."""
+    """Claims and records in the image bucket; `lease` and `beat` in seconds, `told_by` says how outcomes are told.
+
+    `beats` is the same bucket, by a client that gives up within a beat: one that hangs would outlive the lease.
+    """
 
     def __init__(
-        self, store: ObjectStore, *, lease: float = 30, beat: float = 10, told_by: Literal["reply", "sink"] = "reply"
+        self,
+        store: ObjectStore,
+        beats: ObjectStore | None = None,
+        *,
+        lease: float = 30,
+        beat: float = 10,
+        told_by: Literal["reply", "sink"] = "reply",
     ) -> None:
         self.store = store
+        self.beats = beats or store
         self.lease = lease
         self.beat = beat
         self.told_by = told_by
@@ -119,6 +136,15 @@ class Ledger:
         if record.get("prompt_hash") != request.prompt_hash:
             raise PromptMismatch
         return Outcome(record["outcome"])
+
+    def gone(self, request: Request) -> Outcome | None:
+        """What is recorded of a request whose prompt can no longer be read; `InProgress` if it is being rendered."""
+        stored = self.store.read(layout.record(request.key))
+        if stored is not None:
+            return Outcome(_object(stored.body)["outcome"])
+        if any(self.alive(attempt) for attempt in self.attempts(request.key)):
+            raise InProgress
+        return None
 
     def commit(self, request: Request, outcome: Outcome) -> Outcome:
         """Record `outcome` unless one is recorded, and return the recorded one. This is the commit point."""

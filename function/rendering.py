@@ -10,12 +10,14 @@ import structlog
 
 from events.outcome import Outcome, completed, failed
 from events.prompt import InvalidPrompt, Prompt, validate
-from events.request import Request
+from events.request import ObjectRef, Request, from_object
 from function.errors import (
     AttemptsExhausted,
     Failed,
+    GpuLost,
     InvalidFile,
     InvalidRequest,
+    ObjectGone,
     PromptMismatch,
     RenderLimitExceeded,
 )
@@ -58,18 +60,21 @@ class Darkroom:
 
     def __call__(self, request: Request) -> dict[str, Any] | None:
         """Render `request` unless it has an outcome, and tell that; the event to reply with, None if a sink has it."""
-        return self._tell(request, lambda: self._render(request))
+        return self._tell(request, lambda: self._ledger.outcome(request) or self._render(request))
 
-    def fail(self, request: Request, failure: Failed) -> dict[str, Any] | None:
-        """Record and tell that `request` cannot even be validated."""
-        return self._tell(request, lambda: self._give_up(request, failure))
+    def refuse(self, request: Request, failure: InvalidFile) -> dict[str, Any] | None:
+        """Record and tell that the file which `request` stands for cannot be read."""
+        return self._tell(request, lambda: self._ledger.outcome(request) or self._invalid(request, failure))
+
+    def miss(self, ref: ObjectRef) -> dict[str, Any] | None:
+        """Tell what became of a file that is gone: what is recorded, or that it was gone before it was read."""
+        request = from_object(ref, 0, None)
+        return self._tell(request, lambda: self._ledger.gone(request) or self._failed(request, ObjectGone()))
 
     def _tell(self, request: Request, settle: Callable[[], Outcome]) -> dict[str, Any] | None:
         with self._health.work():
             try:
-                outcome = self._ledger.outcome(request)
-                if outcome is None:
-                    outcome = settle()
+                outcome = settle()
             except PromptMismatch as mismatch:
                 outcome = self._failed(request, mismatch)
             self._metrics.outcomes.labels(outcome.code or "completed").inc()
@@ -80,17 +85,12 @@ class Darkroom:
         try:
             prompt = validate(request.received)
         except InvalidPrompt as invalid:
-            return self._give_up(request, InvalidRequest(str(invalid), invalid.faults))
+            return self._invalid(request, InvalidRequest(str(invalid), invalid.faults))
         with self._slots.take(), self._ledger.claim(request) as claim:
             return claim.found or claim.commit(self._develop(request, prompt, claim))
 
-    def _give_up(self, request: Request, failure: Failed) -> Outcome:
-        outcome = self._failed(request, failure)
-        if isinstance(failure, InvalidRequest | InvalidFile):
-            return self._ledger.commit_unclaimed(request, outcome)
-        # Whoever read the object before it went may be rendering it: no failure overtakes a running render.
-        with self._ledger.claim(request) as claim:
-            return claim.found or claim.commit(outcome)
+    def _invalid(self, request: Request, failure: InvalidRequest | InvalidFile) -> Outcome:
+        return self._ledger.commit_unclaimed(request, self._failed(request, failure))
 
     def _develop(self, request: Request, prompt: Prompt, claim: Claim) -> Outcome:
         try:
@@ -102,6 +102,9 @@ class Darkroom:
             model = self._renderer.model
             images = [self._images.keep(request, i, p, model) for i, p in enumerate(rendering.pictures)]
         except PromptMismatch:
+            raise
+        except GpuLost:
+            self._health.lost()
             raise
         except Failed as failure:
             return self._failed(request, failure)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 import waitress
@@ -128,7 +128,7 @@ def _finish(server: BaseWSGIServer) -> None:
     while calm < CALM_TURNS:
         # Once round in waitress' own thread, so that it has looked at every connection.
         server.trigger.pull_trigger(turned.set)
-        turned.wait()
+        turned.wait(1)
         turned.clear()
         channels = list(server.active_channels.values())
         waited = time.monotonic() - began
@@ -148,7 +148,7 @@ def _close(server: BaseWSGIServer) -> None:
     dispatcher.close(server)
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """End the process now: the interpreter would wait for native threads that a lost GPU never wakes."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,20 +17,21 @@ from flask import Response
 from events.dialects import Dropped, read
 from events.dialects.direct import plain
 from events.envelope import Message, NotACloudEvent, decode_json
-from events.request import ObjectRef
+from events.request import ObjectRef, Request
 from function.app import reply
-from function.errors import Busy, DarkroomError, Retry
+from function.errors import Busy, DarkroomError
 from function.files import PromptFiles
-from function.health import Health
+from function.health import Health, State
 from function.rendering import Darkroom
 from function.store import ObjectStore
-from function.sweep import Sweep, is_done, mark_done
+from function.sweep import Listing, Sweep, is_done, mark_done
 
 BACKLOG: Final = 10_000
 
 log = structlog.get_logger()
 
-Seen = tuple[str, str, str | None]
+# What a file in the backlog is known by: as the sweep listed it, or as a webhook named it.
+Seen = Listing | ObjectRef
 
 
 class Standalone:
@@ -39,7 +42,7 @@ class Standalone:
         self._files = files
         self._store = store
         self._health = health
-        self._backlog: queue.Queue[ObjectRef] = queue.Queue(BACKLOG)
+        self._backlog: queue.Queue[tuple[ObjectRef, Seen]] = queue.Queue(BACKLOG)
         self._lock = threading.Lock()
         self._waiting: set[Seen] = set()
         self._finished: set[Seen] = set()
@@ -60,7 +63,7 @@ class Standalone:
         if isinstance(found, Dropped):
             wanted = [ref for ref in found.objects if self._files.admits(ref)]
             for ref in wanted:
-                self._add(ref)
+                self._add(ref, ref)
             return Response(status=202 if wanted else 204)
         request = plain(data, idempotency_key)
         if request is None:
@@ -68,63 +71,75 @@ class Standalone:
             return Response(status=204)
         return reply(self._darkroom(request), status=202)
 
-    def offer(self, ref: ObjectRef) -> bool:
+    def offer(self, ref: ObjectRef, listing: Listing) -> bool:
         """Queue the object unless it is known to be done; whether it is."""
         with self._lock:
-            if _seen(ref) in self._finished:
-                self._finished.discard(_seen(ref))
+            if listing in self._finished:
+                self._finished.discard(listing)
                 return True
         try:
-            self._add(ref)
+            self._add(ref, listing)
         except Busy:
             log.info("backlog.full", bucket=ref.bucket)
         return False
 
-    def _add(self, ref: ObjectRef) -> None:
+    def _add(self, ref: ObjectRef, seen: Seen) -> None:
         with self._lock:
-            if _seen(ref) in self._waiting:
+            if seen in self._waiting:
                 return
             try:
-                self._backlog.put_nowait(ref)
+                self._backlog.put_nowait((ref, seen))
             except queue.Full:
                 raise Busy from None
-            self._waiting.add(_seen(ref))
+            self._waiting.add(seen)
 
     def _render_all(self) -> None:
-        if not self._health.wait_ready():
-            return
-        while True:
-            ref = self._backlog.get()
-            try:
-                done = self._render_file(ref)
-            except DarkroomError as error:
-                done = False
-                log.warning("file.postponed", bucket=ref.bucket, key=ref.key, error=str(error))
-            except Exception:
-                done = False
-                log.exception("file.crashed", bucket=ref.bucket, key=ref.key)
+        self._health.wait_ready()
+        while self._health.state is State.READY:
+            ref, seen = self._backlog.get()
+            done = self._attempt(partial(self._render_file, ref), bucket=ref.bucket, key=ref.key)
             with self._lock:
-                self._waiting.discard(_seen(ref))
-                if done:
-                    self._finished.add(_seen(ref))
+                self._waiting.discard(seen)
+                # Only a listing comes again, to be found here.
+                if done and not isinstance(seen, ObjectRef):
+                    self._finished.add(seen)
 
     def _render_file(self, ref: ObjectRef) -> bool:
         """Whether each prompt of the file has a record now; what has none waits for the next sweep."""
         file = self._files.read(ref)
-        if file is None or is_done(self._store, file.ref):
+        if file is None:
+            if ref.identified:
+                self._darkroom.miss(ref)
             return True
-        done = True
-        for request in file.requests:
-            try:
-                self._darkroom(request) if file.failure is None else self._darkroom.fail(request, file.failure)
-            except Retry as error:
-                done = False
-                log.warning("prompt.postponed", bucket=ref.bucket, key=ref.key, index=request.index, error=str(error))
-        if done:
-            mark_done(self._store, file.ref, len(file.requests))
-        return done
+        if is_done(self._store, file.ref):
+            return True
 
-    def _sweep_all(self, sweep: Sweep, interval: float) -> None:
+        def told(request: Request) -> bool:
+            self._darkroom(request) if file.failure is None else self._darkroom.refuse(request, file.failure)
+            return True
+
+        # Each by itself: what goes wrong with one prompt must not keep the others waiting.
+        done = [
+            self._attempt(partial(told, request), bucket=ref.bucket, key=ref.key, index=request.index)
+            for request in file.requests
+        ]
+        if all(done):
+            mark_done(self._store, file.ref, len(file.requests))
+        return all(done)
+
+    @staticmethod
+    def _attempt(work: Callable[[], bool], **where: object) -> bool:
+        """What `work` says, or False, logged, if it could not be done now."""
+        try:
+            return work()
+        except DarkroomError as error:
+            log.warning("file.postponed", error=str(error), **where)
+        except Exception:
+            log.exception("file.crashed", **where)
+        return False
+
+    @staticmethod
+    def _sweep_all(sweep: Sweep, interval: float) -> None:
         never = threading.Event()
         while True:
             try:
@@ -132,7 +147,3 @@ class Standalone:
             except Exception:
                 log.exception("sweep.crashed")
             never.wait(interval)
-
-
-def _seen(ref: ObjectRef) -> Seen:
-    return ref.bucket, ref.key, ref.etag

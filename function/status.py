@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from events.promptfile import InvalidPromptFile, read
 from events.request import ObjectRef, from_object
 from function import layout
 from function.errors import ObjectGone
@@ -22,16 +23,25 @@ def describe(what: str, ledger: Ledger, bucket: Callable[[str], ObjectStore]) ->
         yield from _request(what, ledger)
         return
     name, _, object_key = what.removeprefix("s3://").partition("/")
-    stored = bucket(name).read(object_key, limit=0) if name and object_key else None
+    stored = bucket(name).read(object_key) if name and object_key else None
     if stored is None:
         raise ObjectGone(f"there is no object {what}; name it as bucket/key")
     ref = ObjectRef(name, object_key, stored.version, stored.etag)
     marked = ledger.store.read(layout.file(ref.file_key))
-    count = json.loads(marked.body)["count"] if marked else 1
-    yield f"{ref.uri}: {'done' if marked else 'not done'}, {count} prompt{'s' if count != 1 else ''}"
+    mark = json.loads(marked.body) if marked else {"done": False, "count": _count(ref.key, stored.body)}
+    count = mark["count"]
+    yield f"{ref.uri}: {'done' if mark['done'] else 'not done'}, {count} prompt{'s' if count != 1 else ''}"
     for index in range(count):
         yield f"prompt {index}:"
         yield from _request(from_object(ref, index, None).key, ledger)
+
+
+def _count(name: str, body: bytes) -> int:
+    """How many prompts the file holds; one that cannot be read fails as its prompt 0."""
+    try:
+        return len(read(name, body))
+    except InvalidPromptFile:
+        return 1
 
 
 def _request(key: str, ledger: Ledger) -> Iterator[str]:

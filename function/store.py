@@ -80,18 +80,18 @@ class ObjectStore(Protocol):
         """A URL that reads the object without credentials, and for how many seconds, at most `seconds`."""
 
 
-def s3_client(endpoint: str | None = None) -> Any:
+def s3_client(endpoint: str | None = None, *, attempts: int = 4, patience: float = 30) -> Any:
     """A client for the endpoint of the environment (AWS_ENDPOINT_URL_S3), or for `endpoint`.
 
-    Retries are few and times short: the sender of the event repeats what we answer with 503. `StoreDown` where the
-    environment cannot be used.
+    Attempts are few and `patience` (seconds without an answer) is short: the sender of the event repeats what we
+    answer with 503. `StoreDown` where the environment cannot be used.
     """
     config = Config(
         # boto3 signs V2 by default for a custom endpoint, and V2 URLs can outlive every limit.
         signature_version="s3v4",
-        retries={"mode": "standard", "total_max_attempts": 4},
-        connect_timeout=5,
-        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=min(5, patience),
+        read_timeout=patience,
         # One header less to compute and to be misunderstood: our bodies carry their own sha256.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -143,12 +143,14 @@ class S3Store:
         except _GoneError:
             return None
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        if "date" not in headers:
+            raise StoreDown("object storage sends no Date header, without which nobody knows which attempt is dead")
         return Stored(
             body=body,
             etag=answer["ETag"].strip('"'),
             version=answer.get("VersionId"),
             modified=answer["LastModified"],
-            now=parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC),
+            now=parsedate_to_datetime(headers["date"]),
             metadata=answer.get("Metadata", {}),
         )
 

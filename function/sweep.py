@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,13 +23,16 @@ from function.telling import Telling
 TOLD_WITHIN: Final = timedelta(minutes=1)
 CLAIMS_KEPT: Final = timedelta(days=1)
 
+# Bucket, key, etag and time of the last write.
+Listing = tuple[str, str, str, datetime]
+
 log = structlog.get_logger()
 
 
 class Sweep:
     """Offers objects again, tells untold outcomes again, and clears away old claims.
 
-    `offer` takes an object that may not be done, and says whether it is known to be.
+    `offer` takes an object that may not be done, with how it was listed, and says whether that is known to be done.
     """
 
     def __init__(
@@ -36,7 +40,7 @@ class Sweep:
         store: ObjectStore,
         files: PromptFiles,
         telling: Telling,
-        offer: Callable[[ObjectRef], bool],
+        offer: Callable[[ObjectRef, Listing], bool],
         *,
         horizon: float,
     ) -> None:
@@ -46,33 +50,32 @@ class Sweep:
         self._offer = offer
         self._horizon = timedelta(seconds=horizon)
         # Objects known to be done, so that a bucket of thousands costs one listing and no reads.
-        self._done: set[tuple[str, str, str]] = set()
+        self._done: set[Listing] = set()
 
     def __call__(self) -> None:
-        """Sweep once; a store or a sink that is away ends this sweep, the next one goes on."""
-        try:
-            self._offer_forgotten()
+        """Sweep once; what cannot be done now is logged, keeps nothing else from being done, and is tried next time."""
+        self._done = {seen for bucket in self._files.stores for seen in self._offer_forgotten(bucket)}
+        with _logged("untold"):
             if self._telling.by_sink:
                 self._tell_untold()
+        with _logged("claims"):
             self._clear_claims()
-        except DarkroomError as error:
-            log.warning("sweep.stopped", error=str(error))
 
     def _young(self, prefix: str, store: ObjectStore) -> Iterator[Listed]:
         oldest = datetime.now(UTC) - self._horizon
         return (listed for listed in store.list(prefix) if listed.modified >= oldest)
 
-    def _offer_forgotten(self) -> None:
-        done: set[tuple[str, str, str]] = set()
-        for bucket, store in self._files.stores.items():
-            for listed in self._young(self._files.prefix, store):
+    def _offer_forgotten(self, bucket: str) -> set[Listing]:
+        """Those of the bucket's objects that are done."""
+        done = set()
+        with _logged(bucket):
+            for listed in self._young(self._files.prefix, self._files.stores[bucket]):
                 ref = ObjectRef(bucket, listed.key, etag=listed.etag, size=listed.size)
-                if not self._files.admits(ref):
-                    continue
-                seen = (bucket, listed.key, listed.etag)
-                if seen in self._done or self._offer(ref):
+                # The same content put again is a new version, if the bucket keeps any.
+                seen = (bucket, listed.key, listed.etag, listed.modified)
+                if self._files.admits(ref) and (seen in self._done or self._offer(ref, seen)):
                     done.add(seen)
-        self._done = done
+        return done
 
     def _tell_untold(self) -> None:
         told = {listed.key.removeprefix(layout.TOLD) for listed in self._store.list(layout.TOLD)}
@@ -81,11 +84,15 @@ class Sweep:
             key = listed.key.removeprefix(layout.RECORDS).removesuffix(".json")
             if key in told or listed.modified > newest:
                 continue
-            stored = self._store.read(listed.key)
-            record = json.loads(stored.body) if stored else {}
-            if record.get("told_by") == "sink":
-                log.info("sweep.told_again", key=key)
-                self._telling(_request(record["request"]), Outcome(record["outcome"]))
+            with _logged(listed.key):
+                self._tell_again(listed.key)
+
+    def _tell_again(self, name: str) -> None:
+        stored = self._store.read(name)
+        record = json.loads(stored.body) if stored else {}
+        if record.get("told_by") == "sink":
+            log.info("sweep.told_again", record=name)
+            self._telling(_request(record["request"]), Outcome(record["outcome"]))
 
     def _clear_claims(self) -> None:
         over = datetime.now(UTC) - CLAIMS_KEPT
@@ -98,6 +105,17 @@ class Sweep:
                 recorded[key] = self._store.read(layout.record(key), limit=0) is not None
             if recorded[key]:
                 self._store.delete(listed.key)
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Go on after whatever went wrong with one thing: it must not keep the sweep from all others."""
+    try:
+        yield
+    except DarkroomError as error:
+        log.warning("sweep.postponed", what=what, error=str(error))
+    except (ValueError, KeyError, TypeError):
+        log.exception("sweep.unreadable", what=what)
 
 
 def _request(recorded: dict[str, Any]) -> Request:

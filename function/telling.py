@@ -10,7 +10,7 @@ from urllib.parse import quote
 import structlog
 
 from events.envelope import encode_json
-from events.outcome import Outcome
+from events.outcome import UNRECORDED, Outcome
 from events.request import Request
 from function import layout
 from function.errors import StoreDown
@@ -49,12 +49,16 @@ class PresignedUrls:
 
 
 class Telling:
-    """Leaves a dropped file's outcome in `results/`, then hands it to the sink or, without one, to the reply."""
+    """Leaves a dropped file's outcome in `results/`, then hands it to the sink or, without one, to the reply.
 
-    def __init__(self, store: ObjectStore, urls: ImageUrls, sink: Sink | None) -> None:
+    With `results_tell` nobody hears replies for files, so that `results/` has to be written.
+    """
+
+    def __init__(self, store: ObjectStore, urls: ImageUrls, sink: Sink | None, *, results_tell: bool = False) -> None:
         self._store = store
         self._urls = urls
         self._sink = sink
+        self._results_tell = results_tell
 
     @property
     def by_sink(self) -> bool:
@@ -68,15 +72,17 @@ class Telling:
         if self._sink is None:
             return event
         self._sink.tell(event)
-        if outcome.code != "prompt_mismatch":
+        if outcome.code not in UNRECORDED:
             self._mark_told(request)
         return None
 
     def _leave_result(self, name: str, event: Mapping[str, Any]) -> None:
-        # Derived from the record, so its loss is no reason to refuse the request.
         try:
             self._store.write(name, encode_json(event))
         except StoreDown as error:
+            # Derived from the record, so its loss is no reason to refuse the request, unless nothing else tells it.
+            if self._results_tell:
+                raise
             log.warning("result.not_written", name=name, error=str(error))
 
     def _mark_told(self, request: Request) -> None:

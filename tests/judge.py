@@ -31,7 +31,9 @@ SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 SAME_COLOUR = 50.0
 NOT_BACKGROUND = 40.0
 
-TOUCHING_EDGE = 0.03  # of the outermost pixels
+WHOLE = 0.87  # of a shape's width or height, if it lies at the edge of the picture
+# Width by height, where it is not 1.
+PROPORTIONS = {"triangle": 2 / math.sqrt(3), "star": math.sin(math.pi / 2.5) * 2 / (1 + math.cos(math.pi / 5))}
 SMALLEST_SHAPE = 0.01  # of the picture
 MAIN_PART = 0.9  # of all that is not background
 THIRD_COLOUR = 0.01  # of the picture
@@ -87,18 +89,18 @@ def judge(image: Image.Image) -> Verdict:
     paint: Pixels = np.median(pixels[core if core.any() else main], axis=0)
     colour = colour_name(paint)
     step = paint - ground
-    cover = (pixels - ground) @ step / (step @ step)
+    cover = (pixels - ground) @ step / max(step @ step, 1)
     blend = ground + np.clip(cover, 0, 1)[..., None] * step
     if (far(pixels, blend) > SAME_COLOUR).mean() > THIRD_COLOUR:
         return Verdict(colour, None, background, "there is a third colour")
     solid = main & (cover > 0.5)
-    if outermost(solid).mean() > TOUCHING_EDGE:
-        return Verdict(colour, None, background, "the shape touches the edge of the picture")
-    softness = ((cover > 0.2) & (cover < 0.8)).sum() / (solid & ~shrunk(solid)).sum()
+    softness = ((cover > 0.2) & (cover < 0.8)).sum() / max((solid & ~shrunk(solid)).sum(), 1)
     if softness > max(3.0, SOFTEST_EDGE * min(image.size)):
         return Verdict(colour, None, background, f"the outline is blurred over {softness:.1f} pixels")
 
     shape, iou, reason = shape_name(solid)
+    if shape and outermost(solid).any() and not WHOLE <= aspect(solid) / PROPORTIONS.get(shape, 1.0) <= 1 / WHOLE:
+        shape, reason = None, "the shape is cut by the edge of the picture"
     for name, what in ((colour, "shape"), (background, "background")):
         if name is None:
             reason = reason or f"the {what} has no colour of the palette"
@@ -122,17 +124,25 @@ def colour_name(colour: Pixels) -> str | None:
 
 def shape_name(solid: Mask) -> tuple[str | None, float, str]:
     """The shape whose template fits the mask best when both are stretched to the same box, how well, and why not."""
-    mask = Image.fromarray(solid)
-    left, top, right, bottom = box = mask.getbbox() or (0, 0, 1, 1)
-    aspect = (right - left) / (bottom - top)
-    if not ASPECT[0] <= aspect <= ASPECT[1]:
-        return None, 0.0, f"the shape is {aspect:.2f} times as wide as high"
-    seen = stretched(mask.crop(box))
+    wide = aspect(solid)
+    if not ASPECT[0] <= wide <= ASPECT[1]:
+        return None, 0.0, f"the shape is {wide:.2f} times as wide as high"
+    seen = stretched(Image.fromarray(solid).crop(box_of(solid)))
     fits = {name: float((seen & ideal).sum() / (seen | ideal).sum()) for name, ideal in templates().items()}
     best = max(fits, key=lambda name: fits[name])
     if fits[best] < ALIKE:
         return None, fits[best], f"the shape is most like a {best}, but its overlap is only {fits[best]:.2f}"
     return best, fits[best], ""
+
+
+def box_of(mask: Mask) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what the mask holds."""
+    return Image.fromarray(mask).getbbox() or (0, 0, 1, 1)
+
+
+def aspect(mask: Mask) -> float:
+    left, top, right, bottom = box_of(mask)
+    return (right - left) / (bottom - top)
 
 
 @cache

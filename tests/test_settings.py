@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -185,6 +186,11 @@ def test_empty_is_unset_where_manifests_leave_it_empty(variable: str) -> None:
 )
 def test_overrides_as_a_sink_binding_sets_them(text: str, extensions: dict[str, str]) -> None:
     assert Settings.from_environment({"K_CE_OVERRIDES": text}).ce_overrides == extensions
+
+
+@pytest.mark.parametrize("name", ["id", "source", "type", "specversion", "data", "time"])
+def test_overrides_leave_alone_what_makes_an_outcome(name: str) -> None:
+    assert refusal({"K_CE_OVERRIDES": json.dumps({"extensions": {"team": "art", name: "x"}})}).endswith(name)
 
 
 def test_broken_overrides_are_told_with_an_example() -> None:

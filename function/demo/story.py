@@ -40,6 +40,8 @@ def run(folder: Path, *, keep: bool) -> int:
     """Play the demo in `folder`; with `keep`, stay until interrupted. Nothing is left running."""
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
+    if data.exists() and not (data / "s3").is_dir():
+        raise click.ClickException(f"{data} is there already and is not the demo's; name another --folder")
     shutil.rmtree(data, ignore_errors=True)
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from function.errors import NoPicture
+
 if TYPE_CHECKING:
     import torch
     from diffusers import AutoencoderKL
@@ -15,10 +17,6 @@ if TYPE_CHECKING:
 BLACK: Final = 1 / 255 - 1
 
 log = structlog.get_logger()
-
-
-class NoPicture(Exception):
-    """The model gave what is no picture, and would again for the same prompt and seed."""
 
 
 def check(latents: torch.Tensor) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from events.prompt import Prompt, validate
+from function.errors import GpuLost, OutOfMemory
 from function.render import Model, Picture, Rendering
 from function.render.guard import check, decode
 from function.render.importing import preload_torch, uncollected
@@ -78,7 +79,9 @@ class SdxlRenderer:
         )
 
     def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
-        """Draw as `Renderer` promises; `NoPicture` where the model gives NaN."""
+        """Draw as `Renderer` promises; `NoPicture`, `OutOfMemory` or `GpuLost` where it cannot be done."""
+        import torch
+
         pipeline = self._pipeline
         if pipeline is None:
             raise RuntimeError("there is no model to draw with yet: load() comes first")
@@ -86,6 +89,10 @@ class SdxlRenderer:
             raise RuntimeError("a render is under way: the renderer draws one prompt at a time")
         try:
             return _render(pipeline, prompt, seed, between_steps)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory from error
+        except torch.AcceleratorError as error:
+            raise GpuLost(f"the GPU was lost: {error}") from error
         finally:
             self._drawing.release()
 

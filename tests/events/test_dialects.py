@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from events import IMAGE_COMPLETED, IMAGE_REQUESTED, PROMPTS_DROPPED
 from events.dialects import Dropped, Found, Nothing, Prompted, read
 from events.dialects.direct import plain
-from events.envelope import Message, NotACloudEvent
+from events.envelope import MAX_ATTRIBUTE, Message, NotACloudEvent
 from events.prompt import Prompt
 from events.request import COPIED, ObjectRef, from_object
 from tests.events.values import JSON, TEXT
@@ -153,6 +153,7 @@ FILE = {"name": "a.json", "attributes": {"file_size": 24, "mtime": 1}, "extended
         filer("rename", "/buckets/prompts/a.json", new_entry=FILE, new_parent_path="/trash"),
         filer("rename", "/buckets/prompts/a.json", new_entry=FILE),
         filer("update", "/buckets/prompts/a.json", new_entry=FILE, old_entry=FILE),
+        filer("update", "/buckets/prompts/a.json", new_entry=FILE | {"chunks": [5]}, old_entry=FILE | {"chunks": [5]}),
         Message({"event_type": "create", "key": "/buckets/prompts/a.json", "message": None}),
         Message({"event_type": ["create"], "key": "/buckets/prompts/a.json", "message": {"new_entry": FILE}}),
     ],
@@ -270,6 +271,17 @@ def test_no_notification_is_a_plain_prompt(server: str) -> None:
 def test_plain_prompt_without_a_key_is_a_new_request_each_time() -> None:
     keys = [request.key for key in (None, None, "") if (request := plain(PROMPT, key))]
     assert len(set(keys)) == 3
+
+
+def test_idempotency_key_as_long_as_an_attribute_is_the_id_and_a_longer_one_its_hash() -> None:
+    longest, longer = (plain(PROMPT, "k" * length) for length in (MAX_ATTRIBUTE, MAX_ATTRIBUTE + 1))
+    other = plain(PROMPT, "k" * (MAX_ATTRIBUTE + 2))
+    assert longest is not None
+    assert longest.id == "k" * MAX_ATTRIBUTE
+    assert longer is not None
+    assert len(longer.id) == 64
+    assert other is not None
+    assert other.id != longer.id
 
 
 WORDS = [

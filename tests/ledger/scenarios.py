@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from events.outcome import failed
@@ -81,8 +82,7 @@ def beats_keep_an_attempt_alive(stage: Stage) -> None:
         with refused(InProgress), stage.ledger(lease=3).claim(request):
             pass
         claim.commit(drawn(request))
-    (attempt,) = attempts(stage, request)
-    assert attempt.ended == "committed", "a beat came after the end"
+    eventually(lambda: attempts(stage, request)[0].ended == "committed", "the end", stage.patience)
 
 
 def an_end_frees_at_once(stage: Stage) -> None:
@@ -126,6 +126,17 @@ def what_was_committed_in_between_is_found(stage: Stage) -> None:
     with held(late, request) as claim:
         assert claim.number == 2
         assert claim.found == outcome
+
+
+def a_prompt_that_is_gone_has_what_is_recorded(stage: Stage) -> None:
+    request = new_request()
+    ledger = stage.ledger()
+    assert ledger.gone(request) is None
+    with held(ledger, request), refused(InProgress):
+        ledger.gone(request)
+    assert ledger.gone(request) is None
+    outcome = ledger.commit(request, drawn(request))
+    assert ledger.gone(replace(request, received=None)) == outcome
 
 
 def another_prompt_meets_the_claim(stage: Stage) -> None:
@@ -279,6 +290,7 @@ SCENARIOS: Final[list[Callable[[Stage], None]]] = [
     only_deaths_count,
     an_exhausted_request_stays_so,
     what_was_committed_in_between_is_found,
+    a_prompt_that_is_gone_has_what_is_recorded,
     another_prompt_meets_the_claim,
     another_prompt_meets_the_record,
     a_record_without_claim_waits_for_another_prompts_claim,

@@ -12,6 +12,7 @@ from events.outcome import failed
 from function import layout
 from function.errors import Draining, InProgress, StoreDown
 from function.ledger import MAX_ATTEMPTS, Attempt, Ledger
+from function.store import Stored
 from tests.darkroom import eventually
 from tests.fakes import Clock, MemoryStore
 from tests.ledger.scenarios import SCENARIOS
@@ -31,6 +32,13 @@ def clock() -> Clock:
 @pytest.fixture
 def store(clock: Clock) -> MemoryStore:
     return MemoryStore(clock=clock)
+
+
+def there(store: MemoryStore, key: str) -> Stored:
+    """The object, which must be there."""
+    stored = store.read(key)
+    assert stored is not None, f"{key} is not there"
+    return stored
 
 
 def test_a_lease_is_kept_to_the_second(store: MemoryStore, clock: Clock) -> None:
@@ -113,7 +121,7 @@ def test_missed_beats_are_told_and_made_up_for(store: MemoryStore, clock: Clock)
         clock.move(31)
         eventually(lambda: ledger.alive(next(ledger.attempts(request.key))), "a beat", 10)
     assert logs[0] == {
-        "event": "claim.beat_missed",
+        "event": "claim.not_written",
         "log_level": "warning",
         "key": request.key,
         "attempt": 1,
@@ -121,25 +129,52 @@ def test_missed_beats_are_told_and_made_up_for(store: MemoryStore, clock: Clock)
     }
 
 
-def test_no_beat_comes_after_the_end(store: MemoryStore) -> None:
-    before = set(threading.enumerate())
-    with held(Ledger(store, beat=0.01), new_request()):
-        assert set(threading.enumerate()) > before
-    assert set(threading.enumerate()) == before
-
-
-def test_an_end_that_cannot_be_written_is_told_and_the_lease_ends_it(store: MemoryStore, clock: Clock) -> None:
+def test_beats_go_through_a_client_of_their_own(store: MemoryStore, clock: Clock) -> None:
     request = new_request()
-    ledger = Ledger(store, lease=30, beat=LONG)
+    beats = MemoryStore(clock=clock)
+    with held(Ledger(store, beats, beat=0.01), request):
+        name = layout.claim(request.key, 1)
+        eventually(lambda: beats.read(name), "a beat", 10)
+    eventually(lambda: b"committed" in there(beats, name).body, "the end", 10)
+    assert b"ended" not in there(store, name).body
+
+
+def test_no_beat_comes_after_the_end(store: MemoryStore) -> None:
+    request = new_request()
+    before = set(threading.enumerate())
+    ledger = Ledger(store, beat=0.01)
+    with held(ledger, request):
+        assert set(threading.enumerate()) > before
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of the beats", 10)
+    (attempt,) = ledger.attempts(request.key)
+    assert attempt.ended == "committed"
+
+
+def test_an_end_is_written_as_soon_as_the_store_is_back(store: MemoryStore) -> None:
+    request = new_request()
+    ledger = Ledger(store, beat=0.05)
+    with capture_logs() as logs, held(ledger, request):
+        store.fail_next(-1, StoreDown("away"))
+    assert {"event": "claim.not_written", "error": "away", "ended": "committed"}.items() <= logs[-1].items()
+    store.fail_next(0, StoreDown())
+    eventually(lambda: next(ledger.attempts(request.key)).ended == "committed", "the end", 10)
+
+
+def test_an_attempt_whose_end_is_never_written_dies_by_its_lease(store: MemoryStore, clock: Clock) -> None:
+    request = new_request()
+    ledger = Ledger(store, lease=30, beat=0.01)
+    before = set(threading.enumerate())
     outcome = drawn(request)
-    with capture_logs() as logs, held(ledger, request) as claim:
+    with held(ledger, request) as claim:
         claim.commit(outcome)
-        store.fail_next(1, StoreDown("away"))
-    assert [(row["event"], row["error"]) for row in logs] == [("claim.end_not_written", "away")]
+        store.fail_next(-1, StoreDown("away"))
+    eventually(lambda: set(threading.enumerate()) <= before, "the last try", 30)
+    store.fail_next(0, StoreDown())
     with pytest.raises(InProgress), ledger.claim(request):
         pass
     clock.move(31)
     with held(ledger, request) as claim:
+        assert claim.number == 2
         assert claim.found == outcome
 
 
@@ -170,14 +205,10 @@ def test_what_is_no_json_object_is_the_stores_trouble(
 def test_how_an_attempt_reads(store: MemoryStore, clock: Clock) -> None:
     def read(body: bytes) -> Attempt:
         store.write("attempt", body)
-        stored = store.read("attempt")
-        assert stored is not None
-        return Attempt.of(stored)
+        return Attempt.of(there(store, "attempt"))
 
     assert read(b'{"owner":"me","prompt_hash":"h"}') == Attempt("me", "h", None, counts=True, age=0)
     assert read(b'{"owner":"me","prompt_hash":"h","ended":"Draining","counts":false}').counts is False
     assert read(b'{"owner":"me","prompt_hash":"h","ended":"GpuLost","counts":true}').counts is True
     clock.move(7)
-    (stored,) = [store.read("attempt")]
-    assert stored is not None
-    assert Attempt.of(stored).age == 7
+    assert Attempt.of(there(store, "attempt")).age == 7

@@ -119,9 +119,12 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 def test_a_negative_prompt_keeps_its_colour_away(pipeline: Any) -> None:
     prompt = ["a circle on a white background"] * 24
     plain = [picture.verdict for picture in render(pipeline, prompt)]
-    without = [picture.verdict for picture in render(pipeline, prompt, negative_prompt="red")]
-    for name, verdicts in (("plain", plain), ("without red", without)):
-        print(f"\n{name}: {dict(Counter(str(verdict.colour) for verdict in verdicts))}")
-    assert "red" in {verdict.colour for verdict in plain}
-    assert "red" not in {verdict.colour for verdict in without}
-    assert {(verdict.shape, verdict.background) for verdict in without} == {("circle", "white")}, without
+    colours = Counter(verdict.colour for verdict in plain if verdict.colour)
+    common, often = colours.most_common(1)[0]
+    without = [picture.verdict for picture in render(pipeline, prompt, negative_prompt=common)]
+    still = sum(verdict.colour == common for verdict in without)
+    print(f"\nplain: {dict(colours)}; with negative_prompt={common!r}: {still} {common}")
+    assert often >= 4, "no colour is common enough to be kept away"
+    assert still <= often / 4
+    shapes = Counter((verdict.shape, verdict.background) for verdict in without)
+    assert shapes["circle", "white"] >= 22, shapes

@@ -77,7 +77,7 @@ def draw(drawing: ModuleType) -> Draw:
 def refuses(image: Image.Image, caption: str) -> None:
     """Asserts that the picture is not right, and that the judge says why when it saw nothing clear."""
     verdict = judge(image)
-    assert verdict != asked(caption), verdict
+    assert not is_right(image, caption), verdict
     assert verdict.reason or None not in (verdict.colour, verdict.shape, verdict.background), verdict
     print(f"{caption}: {verdict.reason or verdict}")
 
@@ -227,6 +227,13 @@ def test_two_backgrounds_are_not_one(draw: Draw, shape: str) -> None:
         refuses(both, f"a red {shape} on a {background} background")
 
 
+def test_colours_whose_median_is_the_background_are_no_shape() -> None:
+    pixels = np.full((128, 128, 3), 245, dtype=np.uint8)
+    for channel in range(3):
+        pixels[40:88, 40 + 16 * channel : 56 + 16 * channel, channel] = 0
+    refuses(Image.fromarray(pixels), "a white square on a white background")
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_wrong_colours_are_not_right(draw: Draw, shape: str) -> None:
     caption = f"a red {shape} on a white background"
@@ -240,10 +247,14 @@ def test_wrong_colours_are_not_right(draw: Draw, shape: str) -> None:
         refuses(Image.fromarray(pixels), caption)
 
 
+# What is left of these in the picture is a whole one, only smaller.
+WHOLE_AGAIN = {("square", 0, 0), ("triangle", 64, 128)}
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_half_out_of_the_picture_are_not_right(draw: Draw, shape: str) -> None:
     for x, y in ((0, 64), (128, 64), (64, 0), (64, 128), (0, 0)):
-        for radius in (22, 34, 46):
+        for radius in (22, 34, 46) if (shape, x, y) not in WHOLE_AGAIN else ():
             refuses(draw(shape, radius=radius, x=x, y=y), f"a red {shape} on a white background")
 
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -81,16 +82,17 @@ class Prober:
 
 
 def send_until_answered(port: int, head: bytes, blocks: Iterable[bytes], pause: float) -> tuple[bytes, int]:
-    """Send `head` and `blocks` with pauses until an answer begins; that answer, and the bytes sent for it."""
-    sent = 0
+    """Send `head` and `blocks` with pauses until an answer begins; that answer's head, and the bytes of blocks sent."""
+    answer, sent = b"", 0
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(head)
         for block in blocks:
             if select.select([connection], [], [], pause)[0]:
-                break
-            connection.sendall(block)
-            sent += len(block)
-        answer = connection.recv(65536)
-        while answer and not answer.endswith(b"\r\n\r\n") and (more := connection.recv(65536)):
-            answer += more
+                answer = (answer + connection.recv(65536)).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+                if b"\r\n\r\n" in answer:
+                    break
+            # A server that reads no more may have closed the connection, with its answer still to be read.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(block)
+                sent += len(block)
     return answer, sent

@@ -95,7 +95,7 @@ def test_slow_senders_and_waiting_requests_leave_the_probes_answering(render: Ru
 def test_a_body_over_the_limit_is_not_read_on(render: Running, head: bytes, block: bytes) -> None:
     answer, sent = send_until_answered(render.process.port, POST + head, itertools.repeat(block, 3200), pause=0.05)
     print(f"413 after {sent} bytes")
-    assert answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+    assert answer.startswith(b"HTTP/1.1 413 ")
     assert sent <= 2 << 20
 
 

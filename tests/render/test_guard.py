@@ -9,7 +9,8 @@ import torch
 from diffusers import AutoencoderKL
 from structlog.testing import capture_logs
 
-from function.render.guard import NoPicture, check, decode
+from function.errors import NoPicture
+from function.render.guard import check, decode
 
 
 @pytest.fixture

@@ -102,6 +102,13 @@ def broken_config(model: Path) -> None:
     (model / "unet" / "config.json").write_text("{")
 
 
+def worthless(model: Path) -> None:
+    unet = diffusers.UNet2DConditionModel.from_pretrained(model / "unet", dtype=torch.float32)
+    torch.nn.init.constant_(unet.conv_out.bias, torch.nan)
+    unet.save_pretrained(model / "unet")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers under NumPy 2.4
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -114,6 +121,7 @@ def broken_config(model: Path) -> None:
             broken_config,
             "model {} cannot be loaded: It looks like the config file at '{}/unet/config.json' is not a valid",
         ),
+        (worthless, "model {} cannot be loaded: the model's UNet gave NaN instead of a picture"),
     ],
 )
 def test_a_model_that_is_not_whole(

@@ -58,6 +58,19 @@ class LosersOverwrite(MemoryStore):
         return created
 
 
+class EveryoneWins(MemoryStore):
+    """Keeps what the first racer sent, and tells all that they have won."""
+
+    def create(
+        self, key: str, body: bytes, content_type: str = JSON, metadata: Mapping[str, str] | None = None
+    ) -> bool:
+        if "race" not in key:
+            return super().create(key, body, content_type, metadata)
+        if body == b"0":
+            self.write(key, body, content_type)
+        return True
+
+
 class ReadsStale(MemoryStore):
     """Shows an overwritten object as it was before."""
 
@@ -99,6 +112,7 @@ LIARS: list[tuple[type[MemoryStore], set[str]]] = [
     (IgnoresTheCondition, {"a second create of the same key is refused", f"of {RACERS} simultaneous creates"}),
     (LooksFirst, {f"of {RACERS} simultaneous creates"}),
     (LosersOverwrite, {"a second create of the same key is refused", f"of {RACERS} simultaneous creates"}),
+    (EveryoneWins, {f"of {RACERS} simultaneous creates"}),
     (ReadsStale, {"a read returns the last write"}),
     (ReadsWhatIsMissing, {"a missing key reads as missing"}),
     (ClockApart, {"the store's clock dates a fresh object"}),

@@ -53,13 +53,16 @@ def test_of_simultaneous_creates_one_wins(store: ObjectStore, folder: str) -> No
         start.wait(60)
         return store.create(key, f"racer {racer}".encode())
 
-    with ThreadPoolExecutor(RACERS) as pool:
-        for key in (f"{folder}{n}" for n in range(5)):
+    keys = [f"{folder}{n}" for n in range(5)]
+    with ThreadPoolExecutor(RACERS * len(keys)) as pool:
+        races = []
+        for key in keys:
             start = threading.Barrier(RACERS)
-            racing = [pool.submit(race, racer, key, start) for racer in range(RACERS)]
-            winners = [racer for racer, future in enumerate(racing) if future.result()]
-            assert len(winners) == 1
-            assert there(store, key).body == f"racer {winners[0]}".encode()
+            races.append([pool.submit(race, racer, key, start) for racer in range(RACERS)])
+    for key, racing in zip(keys, races, strict=True):
+        winners = [racer for racer, future in enumerate(racing) if future.result()]
+        assert len(winners) == 1
+        assert there(store, key).body == f"racer {winners[0]}".encode()
 
 
 def test_write_overwrites(store: ObjectStore, folder: str) -> None:

@@ -47,12 +47,24 @@ def broken() -> Iterator[Mapping[str, str]]:
     """The environment of a server that answers everything with the S3 error that the bucket's name spells."""
 
     class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # or it never says 100, for which boto3 waits a second before each PUT
+
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, code = ANSWERS[self.path.split("/")[1].partition("?")[0]]
+            bucket = self.path.split("/")[1].partition("?")[0]
+            if bucket == "undated":
+                self.send_response_only(200)
+                self.send_header("ETag", '"0"')
+                self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+                self.send_header("Content-Length", "0")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                return
+            status, code = ANSWERS[bucket]
             body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
 
@@ -134,6 +146,24 @@ def test_exists_where_nothing_was_created(broken: Mapping[str, str], call: str) 
 def test_delete_of_what_is_gone(broken: Mapping[str, str]) -> None:
     """Some stores answer it with 404, most with 204."""
     s3_store(broken, "gone").delete("key")
+
+
+def test_a_store_that_tells_no_time(broken: Mapping[str, str]) -> None:
+    with pytest.raises(StoreDown) as error:
+        s3_store(broken, "undated").read("key")
+    assert_sentence(error, "no Date header")
+
+
+def test_half_of_the_credentials() -> None:
+    with pytest.raises(StoreDown) as error:
+        s3_store({"AWS_ACCESS_KEY_ID": "somebody", "AWS_REGION": "us-east-1"}, "some-bucket")
+    assert_sentence(error, "set up wrongly", "AWS_SECRET_ACCESS_KEY")
+
+
+def test_an_endpoint_that_is_none() -> None:
+    with pytest.raises(StoreDown) as error:
+        s3_store(KEYS | {"AWS_ENDPOINT_URL_S3": "localhost:9000"}, "some-bucket").read("key")
+    assert_sentence(error, "set up wrongly", "localhost:9000")
 
 
 @EVERY_CALL

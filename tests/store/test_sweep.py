@@ -15,7 +15,7 @@ from function import layout
 from function.errors import StoreDown
 from function.files import PromptFiles
 from function.ledger import Ledger
-from function.sweep import Sweep, is_done, mark_done
+from function.sweep import Listing, Sweep, is_done, mark_done
 from function.telling import PublicUrls, Telling
 from tests.fakes import Clock, MemoryStore, RecordingSink
 
@@ -44,7 +44,7 @@ class Room:
         telling = Telling(self.images, PublicUrls("https://pictures.example"), sink)
         return Sweep(self.images, files, telling, self.offer, horizon=HORIZON)
 
-    def offer(self, ref: ObjectRef) -> bool:
+    def offer(self, ref: ObjectRef, _listing: Listing) -> bool:
         self.offered.append(ref)
         return ref.key in self.done
 
@@ -173,25 +173,36 @@ def test_without_a_sink_nothing_is_told(room: Room) -> None:
     assert room.images.read(layout.told(request.key)) is None
 
 
-def test_a_sink_that_is_down_ends_one_sweep_and_not_the_next(room: Room) -> None:
+def test_a_sink_that_is_down_is_told_at_the_next_sweep(room: Room) -> None:
     request = room.record("star", ago=2 * MINUTE)
     room.sink.down = True
     with capture_logs() as logs:
         room.sweep()
-    assert [row["error"] for row in logs if row["event"] == "sweep.stopped"] == ["the sink does not answer"]
+    assert [row["error"] for row in logs if row["event"] == "sweep.postponed"] == ["the sink does not answer"]
     assert room.images.read(layout.told(request.key)) is None
     room.sink.down = False
     room.sweep()
     assert [event["causationid"] for event in room.sink.told] == [request.id]
 
 
-def test_a_store_that_is_away_ends_one_sweep_and_not_the_next(room: Room) -> None:
+def test_a_bucket_that_is_away_keeps_no_other_from_being_swept(room: Room) -> None:
     room.drop("in/file.json")
+    room.drop("in/other.json", store=room.images)
+    untold = room.record("star", ago=2 * MINUTE)
     room.prompts.fail_next(1, StoreDown("away"))
     with capture_logs() as logs:
-        assert room.swept() == []
-    assert [row["error"] for row in logs if row["event"] == "sweep.stopped"] == ["away"]
-    assert room.swept() == ["in/file.json"]
+        assert room.swept() == ["in/other.json"]
+    assert [event["causationid"] for event in room.sink.told] == [untold.id]
+    assert [row["error"] for row in logs if row["event"] == "sweep.postponed"] == ["away"]
+    assert room.swept() == ["in/file.json", "in/other.json"]
+
+
+def test_a_record_that_cannot_be_read_keeps_no_other_from_being_told(room: Room) -> None:
+    room.ago(2 * MINUTE)
+    room.images.write(layout.record("0" * 64), b"{")
+    untold = room.record("star", ago=2 * MINUTE)
+    room.sweep()
+    assert [event["causationid"] for event in room.sink.told] == [untold.id]
 
 
 def test_old_claims_go_when_there_is_a_record(room: Room) -> None:
