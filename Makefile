@@ -18,6 +18,7 @@ help:
 	@echo "make test     run every test (CI=true: a missing test server is a failure, no skip)"
 	@echo "make check    lint, formatting, types, import rules, module sizes"
 	@echo "make format   put the code into shape"
+	@echo "make docs     write the README's tables again from the code"
 	@echo "make lock     pin again what pyproject.toml asks for; LOCK=--upgrade takes what is new"
 	@echo "make clean    remove what these commands made"
 	@echo "All of them take PYTHON=..., the Python to build $(ENV) with."
@@ -38,6 +39,9 @@ check: environment-test
 format: environment-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: environment-test
+	$(BIN)/python -m tests.docs.tables
 
 lock: environment-test
 	$(COMPILE) --group build --extra render --extra demo --output-file requirements/demo.lock
@@ -69,4 +73,4 @@ python:
 		echo "Darkroom needs Python 3.11 or newer, and '$(PYTHON)' is none: name one, as in 'make demo PYTHON=python3.12'." >&2; \
 		exit 1; }
 
-.PHONY: help demo test check format lock clean environment-demo environment-test python
+.PHONY: help demo test check format docs lock clean environment-demo environment-test python

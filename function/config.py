@@ -83,7 +83,7 @@ class Settings(BaseModel):
     )
     s3_public_endpoint: str | None = Field(None, description="S3 endpoint that outsiders reach, to presign URLs for")
     door_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
-        None, description="token that POST /drop asks for, as Authorization: Bearer"
+        None, description="token that POST /drop, and in standalone POST /, ask for as Authorization: Bearer"
     )
     source: str = Field("/darkroom", min_length=1, description="the source attribute of outcomes")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else json")

@@ -59,7 +59,7 @@ class NotAnEvent(Refused):
 class Unauthorized(Refused):
     """The door's token is missing or wrong."""
 
-    case = "token missing or wrong"
+    case = "token missing or wrong (at `POST /` only in standalone)"
     event_status, drop_status = 401, 401
     message = "the Authorization header does not carry the door's token"
 

@@ -29,6 +29,9 @@ def uncollected() -> Iterator[None]:
 
 def preload_torch() -> None:
     """Let the system's loader read torch's libraries (a gigabyte), which `import torch` has it do under the GIL."""
+    # OpenMP reads this as it is loaded. By default threads that wait spin, which starves those that work where cores
+    # are shared: with a second busy process on two cores, a render took 11 to 45 s instead of 1 s.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     spec = find_spec("torch")
     for place in (spec and spec.submodule_search_locations) or ():
         # A foreign function runs without the GIL, unlike ctypes' own loading. What fails here, torch itself reports.

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from events.prompt import Prompt
 from function.config import Settings, variables
-from function.errors import DarkroomError, Failed, PromptMismatch, Retry, Unauthorized
+from function.errors import DarkroomError, Failed, PromptMismatch, Retry
 
 README: Final = Path(__file__).parents[2] / "README.md"
 NOTHING: Final = "-"
@@ -44,10 +44,10 @@ def answer_table() -> Iterator[Row]:
     yield "nothing to do: test event, unknown type, removal, folder, own output, bucket not listed", "204", "204", "no"
     rows: dict[Row, list[str]] = {}
     for error in _cases(DarkroomError):
-        # Nobody asks for a token at POST /.
-        event = None if error is Unauthorized else error.event_status
         again = "yes, later" if issubclass(error, Retry) else "no"
-        rows.setdefault((_answer(error, event), _answer(error, error.drop_status), again), []).append(error.case)
+        rows.setdefault((_answer(error, error.event_status), _answer(error, error.drop_status), again), []).append(
+            error.case
+        )
     yield from (("; ".join(cases), *answers) for answers, cases in rows.items())
 
 

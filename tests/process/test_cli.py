@@ -102,8 +102,9 @@ WRONG_FOR_SERVERS = {
 
 @pytest.mark.parametrize(
     ("command", "case"),
-    [(command, case) for command in ("config", "render", "serve") for case in WRONG]
-    + [("render", case) for case in WRONG_FOR_SERVERS],
+    [("config", case) for case in WRONG]
+    + [("render", case) for case in ("number", *WRONG_FOR_SERVERS)]
+    + [("serve", case) for case in ("number", "model")],
 )
 def test_wrong_settings_are_one_sentence(command: str, case: str) -> None:
     settings, expected = (WRONG | WRONG_FOR_SERVERS)[case]
