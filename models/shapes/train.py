@@ -89,7 +89,7 @@ class Trainer:
                 group["lr"] = warm * (stage.end + (stage.lr - stage.end) * cosine)
             value = loss(step)
             self.optimiser.zero_grad(set_to_none=True)
-            value.backward()
+            torch.autograd.backward(value)
             nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
             self.optimiser.step()
             self.average.update(self.modules, self.total)
