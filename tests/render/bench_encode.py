@@ -18,22 +18,18 @@ from typing import Any
 import boto3
 import numpy as np
 import torch
-from botocore.config import Config
 from diffusers.image_processor import VaeImageProcessor
 from numpy.typing import NDArray
 from PIL import Image
 
+from events.request import Request, key_of
+from function import layout
 from function.demo.s3server import S3Server
 from function.demo.seaweedfs import SeaweedFS
+from function.images import Images
+from function.render import Model, Picture
 from function.render.encode import pixels_of, png
-from function.store import S3Store
-
-FRUGAL = Config(
-    signature_version="s3v4",
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    s3={"payload_signing_enabled": False},
-)
+from tests.store.real import s3_store
 
 
 @dataclass
@@ -61,11 +57,11 @@ def photo(size: int) -> torch.Tensor:
 def measured(server: S3Server, bucket: str, size: int, pairs: int) -> tuple[Side, Side]:
     """Ours and the plain way, taking turns, on one thread; the first pair warms up and is not counted."""
     decoded = photo(size)
-    plain_client, our_client = (_client(server, config) for config in (None, FRUGAL))
-    store = S3Store(our_client, bucket)
+    plain_client = _client(server)
+    images = Images(s3_store(server.environment, bucket))
 
     def ours_put(key: str, body: bytes) -> None:
-        assert store.create(key, body, "image/png")
+        images.keep(Request("/bench", key, None), 0, Picture(body, size, size, seed=0), Model("bench"))
 
     def plain_put(key: str, body: bytes) -> None:
         plain_client.put_object(Bucket=bucket, Key=key, Body=body)
@@ -79,9 +75,10 @@ def measured(server: S3Server, bucket: str, size: int, pairs: int) -> tuple[Side
             _run(plain, f"plain/{pair}.png", lambda: _plain_png(decoded), plain_put)
     finally:
         torch.set_num_threads(threads)
+    last = {"ours": layout.image(key_of("/bench", f"ours/{pairs}.png"), 0), "plain": f"plain/{pairs}.png"}
     for side, name in ((ours, "ours"), (plain, "plain")):
         del side.encoding[0], side.whole[0]
-        side.stored = plain_client.get_object(Bucket=bucket, Key=f"{name}/{pairs}.png")["Body"].read()
+        side.stored = plain_client.get_object(Bucket=bucket, Key=last[name])["Body"].read()
     return ours, plain
 
 
@@ -105,14 +102,13 @@ def _plain_png(decoded: torch.Tensor) -> bytes:
     return file.getvalue()
 
 
-def _client(server: S3Server, config: Config | None) -> Any:
+def _client(server: S3Server) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=server.endpoint,
         aws_access_key_id=server.access_key,
         aws_secret_access_key=server.secret_key,
         region_name="us-east-1",
-        config=config,
     )
 
 
