@@ -90,13 +90,15 @@ def status(what: str) -> None:
 
 
 @main.command("check-store")
-def check_store() -> None:
+@click.option("--racers", default=32, show_default=True, help="Simultaneous creates of one key.")
+@click.option("--keys", default=20, show_default=True, help="Keys that are raced for.")
+def check_store(*, racers: int, keys: int) -> None:
     """Prove on the image bucket that exactly one of many simultaneous creates wins."""
     from function.bootstrap import image_store
     from function.check_store import check_store as check
 
     broken = 0
-    for finding in check(image_store(Settings.from_environment(os.environ))):
+    for finding in check(image_store(Settings.from_environment(os.environ)), racers, keys):
         click.echo(f"{'ok    ' if finding.kept else 'BROKEN'}  {finding.promise}: {finding.seen}")
         broken += not finding.kept
     if broken:

@@ -106,6 +106,8 @@ def _listen(app: Flask, settings: Settings, health: Health) -> BaseWSGIServer:
         )
     except (OSError, ValueError) as error:
         raise WrongSettings(f"cannot listen on {settings.host}, port {settings.port}: {error}") from error
+    if not hasattr(server, "effective_port"):
+        raise WrongSettings(f"DARKROOM_HOST {settings.host} means several addresses; name one of them")
     server.channel_class = Channel
     return server
 
@@ -133,7 +135,7 @@ def _finish(server: BaseWSGIServer) -> None:
         channels = list(server.active_channels.values())
         waited = time.monotonic() - began
         answering = sum(bool(channel.requests or channel.total_outbufs_len) for channel in channels)
-        if answering and waited > LAST_ANSWERS:
+        if waited > LAST_ANSWERS:
             log.error("server.answers_cut", connections=answering)
             return
         receiving = any(channel.request for channel in channels) and waited < LAST_WORDS

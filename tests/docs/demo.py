@@ -58,18 +58,15 @@ class Demo:
         return self._process.wait(PATIENCE)
 
     def wait_invitation(self) -> dict[str, str]:
-        """What the kept demo says to export, and as URL and TOKEN where it listens and what its door asks for."""
+        """What the kept demo says to export: S3's variables, URL and TOKEN."""
 
         def invited() -> bool:
             assert self._process.poll() is None, f"the demo ended early:\n{self.output}\n{self.errors}"
             return INVITATION in self.output
 
         eventually(invited, "the demo asks for the next prompt", PATIENCE)
-        url, token, exports = (
-            re.findall(pattern, self.output, re.MULTILINE)[0]
-            for pattern in (r"Darkroom listens at (\S+)\.", r"Authorization: Bearer (\w+)", r"^ *export (.*)$")
-        )
-        return dict(pair.split("=", 1) for pair in exports.split()) | {"URL": url, "TOKEN": token}
+        exports = re.findall(r"^ *export (.*)$", self.output, re.MULTILINE)[0]
+        return dict(pair.split("=", 1) for pair in exports.split())
 
     def stop(self) -> int:
         """Press Ctrl-C; the exit code."""

@@ -247,6 +247,17 @@ def test_wrong_colours_are_not_right(draw: Draw, shape: str) -> None:
         refuses(Image.fromarray(pixels), caption)
 
 
+@pytest.mark.parametrize("shape", ["circle", "square", "ring", "cross"])
+def test_shapes_that_lose_a_seventh_at_the_edge_are_not_right_and_flush_ones_are(draw: Draw, shape: str) -> None:
+    caption = f"a red {shape} on a white background"
+    reach = 0.8 if shape == "square" else 1.0
+    for radius in (30, 40):
+        half = reach * radius
+        assert is_right(draw(shape, radius=radius, x=half, y=64), caption), "flush with the edge, whole"
+        for lost in (0.15, 0.2):
+            refuses(draw(shape, radius=radius, x=half - lost * 2 * half, y=64), caption)
+
+
 # What is left of these in the picture is a whole one, only smaller.
 WHOLE_AGAIN = {("square", 0, 0), ("triangle", 64, 128)}
 

@@ -34,9 +34,10 @@ def darkroom(*arguments: str, **settings: str) -> subprocess.CompletedProcess[st
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence of a command that failed as it should."""
+    """The one sentence of a command that failed as it should, behind its warnings."""
     assert done.returncode == 1, (done.returncode, done.stderr)
-    (line,) = done.stderr.splitlines()
+    *warnings, line = done.stderr.splitlines()
+    assert all(warning.startswith("warning: ") for warning in warnings), done.stderr
     assert line.startswith("Error: "), line
     return line.removeprefix("Error: ")
 
@@ -108,7 +109,9 @@ WRONG_FOR_SERVERS = {
 )
 def test_wrong_settings_are_one_sentence(command: str, case: str) -> None:
     settings, expected = (WRONG | WRONG_FOR_SERVERS)[case]
-    assert sentence(darkroom(command, **{"DARKROOM_PROMPT_BUCKETS": "prompts", **settings})).startswith(expected)
+    assert sentence(
+        darkroom(command, **{"DARKROOM_PROMPT_BUCKETS": "prompts", "DARKROOM_DOOR_TOKEN": "t", **settings})
+    ).startswith(expected)
 
 
 def test_serve_asks_for_its_buckets() -> None:
@@ -154,7 +157,7 @@ def test_status(render: Running) -> None:
 
 def test_check_store(s3_server: S3Server) -> None:
     bucket = new_bucket(s3_server)
-    done = darkroom("check-store", **s3_server.environment, DARKROOM_IMAGE_BUCKET=bucket)
+    done = darkroom("check-store", "--racers=8", "--keys=3", **s3_server.environment, DARKROOM_IMAGE_BUCKET=bucket)
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["ok"] * 5
     assert s3_server.client.list_objects_v2(Bucket=bucket)["KeyCount"] == 0, "check-store leaves objects behind"
