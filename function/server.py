@@ -136,7 +136,8 @@ def _finish(server: BaseWSGIServer) -> None:
         waited = time.monotonic() - began
         answering = sum(bool(channel.requests or channel.total_outbufs_len) for channel in channels)
         if waited > LAST_ANSWERS:
-            log.error("server.answers_cut", connections=answering)
+            if answering:
+                log.error("server.answers_cut", connections=answering)
             return
         receiving = any(channel.request for channel in channels) and waited < LAST_WORDS
         calm = 0 if answering or receiving else calm + 1

@@ -8,6 +8,7 @@ import os
 import random
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from function.demo.process import free_ports
 from function.server import GPU_LOST
@@ -63,7 +64,7 @@ def servers(count: int) -> Iterator[Servers]:
 
 
 def status_of(port: int, method: str, path: str) -> int | str:
-    """The status of one answer that came whole, "refused" where nobody listens, else "cut" and why."""
+    """The status of one answer that came whole, "refused" or "reset" where the server is gone, else "cut" and why."""
     return next(statuses(port, method, path, keep=False))
 
 
@@ -117,6 +118,7 @@ def test_at_sigterm() -> None:
             begun.wait(30)
             time.sleep(random.uniform(0, 0.2))
             os.kill(pid, signal.SIGTERM)
+            assert "reset" not in [answers.result(timeout=60)[0] for answers in sent[:4]], "work was cut"
             round_ = [status for answers in sent for status in answers.result(timeout=60)]
             assert small.ended() == 0
             assert {200, 503, "refused", "reset"} >= set(round_), round_
@@ -124,6 +126,25 @@ def test_at_sigterm() -> None:
     print(f"{ROUNDS} times SIGTERM: {dict(seen)}")
     assert min(seen[200], seen[503]) > 0
     assert seen["reset"] <= ROUNDS / 4
+
+
+def test_a_request_that_has_only_begun() -> None:
+    """It may arrive within five seconds, and is refused then; one that never does holds up nothing."""
+    with servers(1) as small, ExitStack() as stack:
+        (port,) = small.ports
+        pid = small.begun(port)
+        late, never = (stack.enter_context(socket.create_connection(("127.0.0.1", port), 30)) for _ in range(2))
+        for connection in (late, never):
+            connection.sendall(b"POST /?seconds=0&bytes=1 HTTP/1.1\r\nHost: small\r\n")
+        status_of(port, "GET", "/health/readiness")  # so that both were read
+        began = time.monotonic()
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: status_of(port, "GET", "/health/readiness") == "refused", "the server no longer listens")
+        time.sleep(1)  # it is slow: without it, the process would be gone by now
+        late.sendall(b"\r\n")
+        assert late.recv(65536).startswith(b"HTTP/1.1 503 ")
+        assert small.ended() == 0
+    print(f"exit {time.monotonic() - began:.1f} s after SIGTERM")
 
 
 def test_at_the_loss_of_the_gpu() -> None:
