@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 from urllib.parse import quote
 
 from events.envelope import Message
@@ -39,6 +39,17 @@ class ObjectRef:
         # Servers write "no version" as "null" or as nothing, and quote etags or not.
         object.__setattr__(self, "version", None if self.version in ("", "null") else self.version)
         object.__setattr__(self, "etag", (self.etag or "").strip('"') or None)
+
+    @classmethod
+    def named(cls, bucket: str, key: str, version: object, etag: object, size: object) -> Self:
+        """The object as a stranger's JSON names it, where a field of another type counts as unknown."""
+        return cls(
+            bucket,
+            key,
+            version if isinstance(version, str) else None,
+            etag if isinstance(etag, str) else None,
+            size if isinstance(size, int) else None,
+        )
 
     @property
     def source(self) -> str:

@@ -22,7 +22,7 @@ from function.errors import DarkroomError, TooLarge
 from function.health import State
 from function.logs import configure
 from function.render.weights import ModelUnavailable
-from function.server import THREADS, leave
+from function.server import THREADS, leave, load_model
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -49,7 +49,8 @@ class Function:
             leave(1)
         for sentence in unknown(cfg):
             log.warning("settings.unknown", detail=sentence)
-        threading.Thread(target=self._load, args=(self._built,), name="load", daemon=True).start()
+        loading = (self._built.load, self._built.health)
+        threading.Thread(target=load_model, args=loading, name="load", daemon=True).start()
 
     async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; a body over the limit is not read to its end."""
@@ -94,16 +95,6 @@ class Function:
             input_stream=BytesIO(body),
         ).get_environ()
         return Response.from_app(self._built.app, environ, buffered=True)
-
-    @staticmethod
-    def _load(built: Built) -> None:
-        try:
-            built.load()
-        except Exception as error:  # noqa: BLE001  # whatever it was, there is no model
-            log.error("model.not_loaded", error=str(error))  # noqa: TRY400  # one sentence; the traceback is for bugs
-            built.health.lost()
-            return
-        built.health.loaded()
 
 
 async def _body(scope: Mapping[str, Any], receive: Receive) -> bytes | None:

@@ -52,7 +52,7 @@ def serve(app: Flask, settings: Settings, health: Health, load: Callable[[], Non
     told_by = "sink" if settings.sink else "reply"
     log.info("server.listening", host=settings.host, port=server.effective_port, told_by=told_by)
     failed = threading.Event()
-    threading.Thread(target=_load, args=(load, health, failed), name="load", daemon=True).start()
+    threading.Thread(target=load_model, args=(load, health, failed.set), name="load", daemon=True).start()
 
     health.wait_over()
     log.info("server.draining", state=health.state.value)
@@ -112,12 +112,13 @@ def _listen(app: Flask, settings: Settings, health: Health) -> BaseWSGIServer:
     return server
 
 
-def _load(load: Callable[[], None], health: Health, failed: threading.Event) -> None:
+def load_model(load: Callable[[], None], health: Health, failing: Callable[[], None] = lambda: None) -> None:
+    """Load, and say in `health` how that went, after `failing` if it did not."""
     try:
         load()
     except Exception as error:  # noqa: BLE001  # whatever it was, there is no model
         log.error("model.not_loaded", error=str(error))  # noqa: TRY400  # one sentence; the traceback is for bugs
-        failed.set()
+        failing()
         health.lost()
         return
     health.loaded()

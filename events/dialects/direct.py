@@ -29,13 +29,7 @@ def _object(data: object) -> ObjectRef:
     bucket, key, version, etag, size = (named.get(name) for name in ("bucket", "key", "version", "etag", "size"))
     if not (isinstance(bucket, str) and bucket and isinstance(key, str) and key):
         raise NotACloudEvent("prompts.dropped names an object without a bucket or a key")
-    return ObjectRef(
-        bucket,
-        key,
-        version if isinstance(version, str) else None,
-        etag if isinstance(etag, str) else None,
-        size if isinstance(size, int) else None,
-    )
+    return ObjectRef.named(bucket, key, version, etag, size)
 
 
 def plain(data: object, idempotency_key: str | None) -> Request | None:

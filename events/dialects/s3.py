@@ -42,10 +42,4 @@ def _created(record: dict[str, Any]) -> ObjectRef | None:
     if not isinstance(bucket, str) or not bucket or not key or key.endswith("/"):
         return None
     version, etag, size = found.get("versionId"), found.get("eTag"), found.get("size", 0)
-    return ObjectRef(
-        bucket,
-        key,
-        version if isinstance(version, str) else None,
-        etag if isinstance(etag, str) else None,
-        size if isinstance(size, int) else None,
-    )
+    return ObjectRef.named(bucket, key, version, etag, size)
