@@ -31,9 +31,7 @@ SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 SAME_COLOUR = 50.0
 NOT_BACKGROUND = 40.0
 
-WHOLE = 0.87  # of a shape's width or height, if it lies at the edge of the picture
-# Width by height, where it is not 1.
-PROPORTIONS = {"triangle": 2 / math.sqrt(3), "star": math.sin(math.pi / 2.5) * 2 / (1 + math.cos(math.pi / 5))}
+TOUCHING_EDGE = 0.03  # of the outermost pixels
 SMALLEST_SHAPE = 0.01  # of the picture
 MAIN_PART = 0.9  # of all that is not background
 THIRD_COLOUR = 0.01  # of the picture
@@ -94,13 +92,13 @@ def judge(image: Image.Image) -> Verdict:
     if (far(pixels, blend) > SAME_COLOUR).mean() > THIRD_COLOUR:
         return Verdict(colour, None, background, "there is a third colour")
     solid = main & (cover > 0.5)
+    if outermost(solid).mean() > TOUCHING_EDGE:
+        return Verdict(colour, None, background, "the shape touches the edge of the picture")
     softness = ((cover > 0.2) & (cover < 0.8)).sum() / max((solid & ~shrunk(solid)).sum(), 1)
     if softness > max(3.0, SOFTEST_EDGE * min(image.size)):
         return Verdict(colour, None, background, f"the outline is blurred over {softness:.1f} pixels")
 
     shape, iou, reason = shape_name(solid)
-    if shape and outermost(solid).any() and not WHOLE <= aspect(solid) / PROPORTIONS.get(shape, 1.0) <= 1 / WHOLE:
-        shape, reason = None, "the shape is cut by the edge of the picture"
     for name, what in ((colour, "shape"), (background, "background")):
         if name is None:
             reason = reason or f"the {what} has no colour of the palette"

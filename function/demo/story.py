@@ -27,9 +27,9 @@ from function.demo.process import Child, free_ports
 from function.demo.seaweedfs import SeaweedFS, Webhook
 
 PROMPTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "red-circle.json": {"prompt": "a red circle on a blue background", "num_inference_steps": 20, "seed": 11},
-    "yellow-star.json": {"prompt": "a yellow star on a purple background", "num_inference_steps": 20, "seed": 6},
-    "white-ring.json": {"prompt": "a white ring on a green background", "num_inference_steps": 20, "seed": 2},
+    "red-circle.json": {"prompt": "a red circle on a blue background", "num_inference_steps": 20, "seed": 7},
+    "yellow-star.json": {"prompt": "a yellow star on a purple background", "num_inference_steps": 20, "seed": 4},
+    "white-ring.json": {"prompt": "a white ring on a green background", "num_inference_steps": 20, "seed": 6},
 }
 REPOSITORY: Final = Path(__file__).parents[2]
 MODEL: Final = "models/shapes"

@@ -27,6 +27,11 @@ WORDS = ("a", "on", "background", *COLOUR_NAMES, *SHAPES)
 REACH = {"circle": 1.0, "square": 0.8, "triangle": 1.12, "star": 1.08, "ring": 1.0, "cross": 1.0}
 # Stars are the hardest to draw, so they come twice as often.
 SHAPE_WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 2.0, 1.0, 1.0])
+# Pixels. Eight times smaller, a smaller star has no points left.
+SMALLEST = {"star": 32.0}
+SMALL, LARGE = 22.0, 46.0
+# Pixels. Where shapes may lie is learned with a blur: without a margin, one in ten touches the edge.
+MARGIN = 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Scenes:
 
 
 def random_scenes(count: int, generator: torch.Generator) -> Scenes:
-    """Scenes whose shape lies wholly inside the picture and whose two colours differ."""
+    """Scenes whose shape lies at least MARGIN inside the picture and whose two colours differ."""
 
     def uniform(low: float | Tensor, high: float | Tensor) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
@@ -55,9 +60,8 @@ def random_scenes(count: int, generator: torch.Generator) -> Scenes:
     shape = torch.multinomial(SHAPE_WEIGHTS, count, replacement=True, generator=generator)
     colour = torch.randint(len(COLOURS), (count,), generator=generator)
     other = torch.randint(1, len(COLOURS), (count,), generator=generator)
-    smallest = torch.where(shape == SHAPES.index("star"), 27.0, 22.0)
-    radius = uniform(smallest, 46.0)
-    reach = torch.tensor([REACH[name] for name in SHAPES])[shape] * radius + 1
+    radius = uniform(torch.tensor([SMALLEST.get(name, SMALL) for name in SHAPES])[shape], LARGE)
+    reach = torch.tensor([REACH[name] for name in SHAPES])[shape] * radius + MARGIN
     return Scenes(
         shape=shape,
         colour=colour,

@@ -42,9 +42,9 @@ class Stage:
 VAE_STAGES = (
     Stage("vae-sketch", 1500, 16, 1e-3, 9e-4),
     Stage("vae-crops", 3000, 12, 7e-4, 3e-4),
-    Stage("vae-whole", 1500, 4, 3e-4, 1e-5),
+    Stage("vae-whole", 2000, 4, 3e-4, 1e-5),
 )
-UNET_STAGE = Stage("unet", 5200, 32, 1e-3, 8e-6, 100)
+UNET_STAGE = Stage("unet", 5600, 32, 1e-3, 8e-6, 100)
 LATENTS = 24_000
 
 

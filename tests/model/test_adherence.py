@@ -18,7 +18,7 @@ from tests.judge import PALETTE, SHAPES, Verdict, asked, is_right, judge
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 MODEL = Path(__file__).parents[2] / "models" / "shapes"
-COUNT = 200
+COUNT = 400
 BATCH = 25
 STEPS = 20
 GUIDANCE = 5.0
@@ -124,7 +124,7 @@ def test_a_negative_prompt_keeps_its_colour_away(pipeline: Any) -> None:
     without = [picture.verdict for picture in render(pipeline, prompt, negative_prompt=common)]
     still = sum(verdict.colour == common for verdict in without)
     print(f"\nplain: {dict(colours)}; with negative_prompt={common!r}: {still} {common}")
-    assert often >= 4, "no colour is common enough to be kept away"
+    assert often >= 6, "no colour is common enough to be kept away"
     assert still <= often / 4
     shapes = Counter((verdict.shape, verdict.background) for verdict in without)
     assert shapes["circle", "white"] >= 22, shapes
