@@ -18,7 +18,7 @@ help:
 	@echo "make test     run every test (CI=true: a missing test server is a failure, no skip)"
 	@echo "make check    lint, formatting, types, import rules, module sizes"
 	@echo "make format   put the code into shape"
-	@echo "make docs     write the README's tables again from the code"
+	@echo "make docs     write the schemas and the tables of README.md and docs/events.md again from the code"
 	@echo "make lock     pin again what pyproject.toml asks for; LOCK=--upgrade takes what is new"
 	@echo "make clean    remove what these commands made"
 	@echo "All of them take PYTHON=..., the Python to build $(ENV) with."
@@ -28,6 +28,7 @@ demo: environment-demo
 
 test: check
 	@if command -v go >/dev/null; then bash tests/servers/install_minio.sh; fi
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then bash tests/servers/install_kafka.sh; fi
 	$(BIN)/python -m pytest --ignore=tests/checks
 
 check: environment-test
@@ -41,10 +42,13 @@ format: environment-test
 	$(BIN)/ruff format
 
 docs: environment-test
+	$(BIN)/python -m events.contract
 	$(BIN)/python -m tests.docs.tables
+	$(BIN)/python -m tests.contract.page
 
 lock: environment-test
 	$(COMPILE) --group build --extra render --extra demo --output-file requirements/demo.lock
+	$(COMPILE) --constraint requirements/demo.lock --output-file requirements/intake.lock
 	$(COMPILE) --group test --extra render --extra demo --constraint requirements/demo.lock \
 		--output-file requirements/test.lock
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import quote
 
-from events.envelope import Message
+from events.envelope import FORBIDDEN, Message
 from events.prompt import prompt_hash
 
 # Copied from a request to its outcome: CloudEvents' documented extensions for correlation, partitioning and tracing.
@@ -39,6 +39,8 @@ class ObjectRef:
         # Servers write "no version" as "null" or as nothing, and quote etags or not.
         object.__setattr__(self, "version", None if self.version in ("", "null") else self.version)
         object.__setattr__(self, "etag", (self.etag or "").strip('"') or None)
+        # True is an int to Python, and nothing has a negative size.
+        object.__setattr__(self, "size", self.size if type(self.size) is int and self.size >= 0 else None)
 
     @classmethod
     def named(cls, bucket: str, key: str, version: object, etag: object, size: object) -> Self:
@@ -48,7 +50,7 @@ class ObjectRef:
             key,
             version if isinstance(version, str) else None,
             etag if isinstance(etag, str) else None,
-            size if isinstance(size, int) else None,
+            size if type(size) is int and size >= 0 else None,
         )
 
     @property
@@ -59,6 +61,11 @@ class ObjectRef:
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{quote(self.key, safe='/', errors='surrogatepass')}"
+
+    @property
+    def subject(self) -> str:
+        """bucket/key as a CloudEvent's subject, percent-encoded where no attribute may hold what is there."""
+        return FORBIDDEN.sub(lambda found: quote(found[0], errors="surrogatepass"), f"{self.bucket}/{self.key}")
 
     @property
     def identified(self) -> bool:
@@ -110,9 +117,15 @@ class Request:
 
 def context_of(message: Message) -> dict[str, str]:
     """What of a CloudEvent's attributes goes on to the outcome."""
-    return {name: message.attributes[name] for name in COPIED if name in message.attributes}
+    sent = message.attributes
+    return {name: sent[name] for name in COPIED if name in sent and not FORBIDDEN.search(sent[name])}
 
 
 def from_object(ref: ObjectRef, index: int, received: object) -> Request:
     """The request for prompt `index` of a dropped file, the same by whatever route the file was announced."""
     return Request(source=ref.source, id=ref.prompt_id(index), received=received, object=ref, index=index)
+
+
+def from_message(source: str, id: str, index: int, count: int, received: object) -> Request:
+    """The request for prompt `index` of `count` that a message carries; the only one has the message's own id."""
+    return Request(source=source, id=id if count == 1 else _digest(id, str(index)), received=received, index=index)

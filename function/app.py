@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from events.dialects import Dropped, Nothing, Prompted, read
-from events.envelope import Message, NotACloudEvent, write
-from events.envelope import read as read_event
-from events.request import ObjectRef, context_of
+from events.envelope import write
 from function.config import Settings
-from function.errors import DarkroomError, NotAnEvent, TooLarge, Unauthorized, WouldExpand
-from function.files import PromptFiles
+from function.errors import DarkroomError, TooLarge, Unauthorized
 from function.health import Health, State
 from function.metrics import Metrics
-from function.rendering import Darkroom
 from function.slots import Slots
 
 MAX_BODY: Final = 1 << 20
 
-# Requests that may wait or render at once; the server has more threads than that, so probes always find one.
+# Requests that may be under way at once at each door; the server has more threads, so probes always find one.
 ADMITTED: Final = 8
 
 # A draining process is alive; a defunct one is to be restarted.
@@ -39,39 +33,40 @@ log = structlog.get_logger()
 
 
 class Door(Protocol):
-    """Takes raw bodies of any dialect."""
+    """Answers a POST; header names in lower case."""
 
-    def __call__(self, body: bytes, idempotency_key: str | None) -> Response: ...
+    def __call__(self, headers: Mapping[str, str], body: bytes) -> Response: ...
 
 
 def create_app(
-    settings: Settings, darkroom: Darkroom, files: PromptFiles, health: Health, metrics: Metrics, door: Door | None
+    settings: Settings,
+    health: Health,
+    metrics: Metrics,
+    *,
+    event: Door,
+    drop: Door | None = None,
+    guard_events: bool = False,
 ) -> Flask:
-    """The application; `door` answers `POST /drop`, which only standalone and intake have."""
+    """The application: `event` answers `POST /` (with the token if `guard_events`), `drop` answers `POST /drop`."""
     app = Flask("darkroom")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    answering = Answering(metrics)
 
-    @app.post("/")
-    def event() -> Response:
-        def answer() -> Response:
-            if door is not None:
-                # Standalone has both doors on one port, which no cluster guards.
-                _check_token(settings, request.headers.get("Authorization", ""))
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            return _render_event(_read_event(headers), darkroom, files)
+    def add(path: str, door: Door, *, guarded: bool, status_of: Callable[[DarkroomError], int]) -> None:
+        answering = Answering(metrics)
 
-        return answering("/", answer, lambda error: error.event_status)
-
-    if door is not None:
-
-        @app.post("/drop")
-        def drop() -> Response:
+        def post() -> Response:
             def answer() -> Response:
-                _check_token(settings, request.headers.get("Authorization", ""))
-                return door(request.get_data(), request.headers.get("Idempotency-Key"))
+                if guarded:
+                    _check_token(settings, request.headers.get("Authorization", ""))
+                return door({name.lower(): value for name, value in request.headers.items()}, request.get_data())
 
-            return answering("/drop", answer, lambda error: error.drop_status or error.event_status)
+            return answering(path, answer, status_of)
+
+        app.add_url_rule(path, path, post, methods=["POST"])
+
+    add("/", event, guarded=guard_events, status_of=lambda error: error.event_status)
+    if drop is not None:
+        add("/drop", drop, guarded=True, status_of=lambda error: error.drop_status)
 
     @app.get("/metrics")
     def exposition() -> Response:
@@ -121,45 +116,6 @@ class Answering:
             response = Response(status=500)
         self._metrics.answers.labels(path, str(response.status_code)).inc()
         return response
-
-
-def _read_event(headers: dict[str, str]) -> Message:
-    try:
-        return read_event(headers, request.get_data())
-    except NotACloudEvent as error:
-        raise NotAnEvent from error
-
-
-def _render_event(message: Message, darkroom: Darkroom, files: PromptFiles) -> Response:
-    try:
-        found = read(message)
-    except NotACloudEvent as error:
-        raise NotAnEvent from error
-    match found:
-        case Nothing(reason):
-            log.info("event.nothing", type=message.type, reason=reason)
-            return Response(status=204)
-        case Prompted(asked):
-            return reply(darkroom(asked))
-        case Dropped(objects):
-            wanted = [ref for ref in objects if files.admits(ref)]
-            if not wanted:
-                log.info("event.not_admitted", type=message.type)
-                return Response(status=204)
-            if len(wanted) > 1:
-                raise WouldExpand
-            return _render_file(wanted[0], context_of(message), darkroom, files)
-
-
-def _render_file(ref: ObjectRef, context: Mapping[str, str], darkroom: Darkroom, files: PromptFiles) -> Response:
-    file = files.read(ref)
-    if file is None:
-        # Without a version or an etag nobody can say which content was gone.
-        return reply(darkroom.miss(ref)) if ref.identified else Response(status=204)
-    if len(file.requests) > 1:
-        raise WouldExpand
-    asked = replace(file.requests[0], context=context)
-    return reply(darkroom.refuse(asked, file.failure) if file.failure else darkroom(asked))
 
 
 def reply(event: dict[str, object] | None, status: int = 200) -> Response:

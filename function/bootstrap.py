@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from flask import Flask
 
 from function.app import create_app
-from function.config import Settings
+from function.config import Settings, WrongSettings
+from function.expander import Expander
 from function.files import PromptFiles
+from function.forgotten import Forgotten
 from function.health import Health
 from function.images import Images
+from function.intake import Intake
 from function.ledger import Ledger
 from function.metrics import Metrics
 from function.render import Renderer
-from function.render.sdxl import SdxlRenderer
+from function.render_door import RenderDoor
 from function.rendering import Darkroom
+from function.settling import Settling
 from function.sink import HttpSink, Sink
 from function.slots import Slots
 from function.standalone import Standalone
@@ -34,11 +38,26 @@ class Function:
 
     app: Flask
     health: Health
-    load: Callable[[], None]
-    start: Callable[[], None]
+    load: Callable[[], None] = lambda: None
+    start: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What every command that answers or sweeps stands on."""
+
+    health: Health
+    metrics: Metrics
+    store: ObjectStore
+    files: PromptFiles
+    sink: Sink | None
+    settling: Settling
 
 
 def renderer_for(settings: Settings) -> Renderer:
+    # Here, because intake is installed without what draws.
+    from function.render.sdxl import SdxlRenderer
+
     return SdxlRenderer(
         model=settings.model,
         revision=settings.model_revision,
@@ -52,37 +71,31 @@ def renderer_for(settings: Settings) -> Renderer:
 def image_store(settings: Settings) -> ObjectStore:
     """The image bucket, presigning for the endpoint that outsiders reach."""
     public = s3_client(settings.s3_public_endpoint) if settings.s3_public_endpoint else None
-    return S3Store(s3_client(), settings.image_bucket, public)
+    return S3Store(s3_client(connections=settings.publish_at_once + 10), settings.image_bucket, public)
 
 
-def build(settings: Settings, renderer: Renderer | None = None, *, standalone: bool = False) -> Function:
-    """The function as the settings want it; nothing runs and nothing is loaded yet."""
-    renderer = renderer or renderer_for(settings)
+def foundation(settings: Settings, *, results_tell: bool = False) -> Foundation:
     health, metrics = Health(), Metrics()
     store = image_store(settings)
-    sink: Sink | None = None
+    sink = None
     if settings.sink:
-        sink = HttpSink(settings.sink, settings.ce_overrides, settings.ca_certs)
+        sink = HttpSink(settings.sink, settings.ce_overrides, settings.ca_certs, connections=settings.publish_at_once)
     urls: ImageUrls = PresignedUrls(store, settings.url_expiry)
     if settings.public_url:
         urls = PublicUrls(settings.public_url)
-    telling = Telling(store, urls, sink, results_tell=standalone and sink is None)
-    darkroom = Darkroom(
-        ledger=Ledger(
-            store,
-            S3Store(s3_client(attempts=1, patience=settings.beat), settings.image_bucket),
-            lease=settings.lease,
-            beat=settings.beat,
-            told_by="sink" if sink else "reply",
-        ),
-        slots=Slots(patience=PATIENCE if standalone else 0),
-        renderer=renderer,
-        images=Images(store),
-        telling=telling,
+    ledger = Ledger(
+        store,
+        S3Store(s3_client(attempts=1, patience=settings.beat), settings.image_bucket),
+        lease=settings.lease,
+        beat=settings.beat,
+        told_by="sink" if sink else "reply",
+    )
+    settling = Settling(
+        ledger=ledger,
+        telling=Telling(store, urls, sink, results_tell=results_tell and sink is None),
         health=health,
         metrics=metrics,
         source=settings.source,
-        render_limit=settings.render_limit,
     )
     client = s3_client()
     files = PromptFiles(
@@ -90,12 +103,65 @@ def build(settings: Settings, renderer: Renderer | None = None, *, standalone: b
         image_bucket=settings.image_bucket,
         prefix=settings.prompt_prefix,
         suffix=settings.prompt_suffix,
-        limit=settings.max_prompt_file,
+        limits=settings.prompt_limits,
     )
+    return Foundation(health, metrics, store, files, sink, settling)
+
+
+def build(settings: Settings, renderer: Renderer | None = None, *, standalone: bool = False) -> Function:
+    """What renders, as the settings want it; nothing runs and nothing is loaded yet."""
+    renderer = renderer or renderer_for(settings)
+    base = foundation(settings, results_tell=standalone)
+    darkroom = Darkroom(
+        settling=base.settling,
+        slots=Slots(patience=PATIENCE if standalone else 0),
+        renderer=renderer,
+        images=Images(base.store),
+        metrics=base.metrics,
+        render_limit=settings.render_limit,
+    )
+    event = RenderDoor(darkroom, base.files)
     if not standalone:
-        app = create_app(settings, darkroom, files, health, metrics, door=None)
-        return Function(app, health, renderer.load, lambda: None)
-    alone = Standalone(darkroom, files, store, health)
-    sweep = Sweep(store, files, telling, alone.offer, horizon=settings.horizon)
-    app = create_app(settings, darkroom, files, health, metrics, door=alone.door)
-    return Function(app, health, renderer.load, lambda: alone.start(sweep, settings.sweep_interval))
+        return Function(create_app(settings, base.health, base.metrics, event=event), base.health, renderer.load)
+    alone = Standalone(darkroom, base.files, base.store, base.health)
+    sweep = Sweep(base.store, base.files, base.settling.telling, alone.offer, horizon=settings.horizon)
+    # Standalone has both doors on one port, which no cluster guards.
+    app = create_app(settings, base.health, base.metrics, event=event, drop=alone.door, guard_events=True)
+    return Function(app, base.health, renderer.load, lambda: alone.start(sweep, settings.sweep_interval))
+
+
+def build_intake(settings: Settings) -> Function:
+    """What reads prompts and publishes requests; `WrongSettings` without a sink to publish them to."""
+    base = foundation(settings)
+    sink = _needed(base.sink)
+    expander = Expander(
+        files=base.files,
+        settling=base.settling,
+        sink=sink,
+        store=base.store,
+        metrics=base.metrics,
+        at_once=settings.publish_at_once,
+    )
+    intake = Intake(files=base.files, expander=expander, sink=sink, health=base.health, metrics=base.metrics)
+    app = create_app(settings, base.health, base.metrics, event=intake.event, drop=intake.drop)
+    return Function(app, base.health)
+
+
+def build_sweep(settings: Settings) -> Sweep:
+    """The sweep in front of a broker; `WrongSettings` without a sink that announcements go to."""
+    base = foundation(settings)
+    base.health.loaded()
+    offer = Forgotten(
+        base.files,
+        base.store,
+        _needed(base.sink),
+        forgotten_after=settings.forgotten_after,
+        republish_after=settings.republish_after,
+    )
+    return Sweep(base.store, base.files, base.settling.telling, offer, horizon=settings.horizon)
+
+
+def _needed(sink: Sink | None) -> Sink:
+    if sink is None:
+        raise WrongSettings("K_SINK is not set; bind the broker with a SinkBinding, or set it to the URL to publish to")
+    return sink

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from events.contract import PUBLISHED, published
 from function import __version__
 from function.config import Settings, WrongSettings, unknown
 from function.errors import DarkroomError
 from function.render.weights import ModelUnavailable
+
+if TYPE_CHECKING:
+    from function.bootstrap import Function
 
 
 class _OneSentence(click.Group):
@@ -42,23 +47,68 @@ def serve() -> None:
     _serve(standalone=True)
 
 
+@main.command()
+def intake() -> None:
+    """Read prompt files and publish one request per prompt; needs no GPU and no torch."""
+    from function.bootstrap import build_intake
+
+    settings = _settings()
+    _warn_of_open_door(settings)
+    _run(build_intake(settings), settings)
+
+
+@main.command()
+def sweep() -> None:
+    """Announce forgotten files and tell untold outcomes, once; for a CronJob beside a broker."""
+    from function.bootstrap import build_sweep
+    from function.logs import configure
+
+    settings = _settings()
+    configure(settings.log_format)
+    if postponed := build_sweep(settings)():
+        raise click.ClickException(
+            f"{postponed} things could not be done now; the log says which, the next sweep tries"
+        )
+
+
+def _needs(extra: str, *modules: str) -> None:
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise click.ClickException(f"{', '.join(missing)} is not installed; install Darkroom with its extra [{extra}]")
+
+
 def _serve(*, standalone: bool) -> None:
     from function.bootstrap import build
+
+    _needs("render", "torch", "diffusers", "transformers")
+
+    settings = _settings()
+    if standalone and not settings.prompt_buckets:
+        raise click.ClickException("DARKROOM_PROMPT_BUCKETS is not set; name the buckets that prompts are dropped into")
+    if standalone:
+        _warn_of_open_door(settings)
+    _run(build(settings, standalone=standalone), settings)
+
+
+def _settings() -> Settings:
+    settings = Settings.from_environment(os.environ)
+    for sentence in unknown(os.environ):
+        click.echo(f"warning: {sentence}", err=True)
+    return settings
+
+
+def _warn_of_open_door(settings: Settings) -> None:
+    if settings.door_token is None:
+        click.echo(
+            "warning: DARKROOM_DOOR_TOKEN is not set; whoever reaches POST /drop can have pictures drawn", err=True
+        )
+
+
+def _run(built: Function, settings: Settings) -> None:
     from function.logs import configure
     from function.server import leave
     from function.server import serve as run
 
-    settings = Settings.from_environment(os.environ)
-    for sentence in unknown(os.environ):
-        click.echo(f"warning: {sentence}", err=True)
-    if standalone and not settings.prompt_buckets:
-        raise click.ClickException("DARKROOM_PROMPT_BUCKETS is not set; name the buckets that prompts are dropped into")
-    if standalone and settings.door_token is None:
-        click.echo(
-            "warning: DARKROOM_DOOR_TOKEN is not set; whoever reaches POST /drop can have pictures drawn", err=True
-        )
     configure(settings.log_format)
-    built = build(settings, standalone=standalone)
     built.start()
     leave(run(built.app, settings, built.health, built.load))
 
@@ -85,7 +135,7 @@ def status(what: str) -> None:
 
     settings = Settings.from_environment(os.environ)
     ledger = Ledger(image_store(settings), lease=settings.lease)
-    for line in describe(what, ledger, lambda bucket: S3Store(s3_client(), bucket)):
+    for line in describe(what, ledger, lambda bucket: S3Store(s3_client(), bucket), settings.prompt_limits):
         click.echo(line)
 
 
@@ -106,12 +156,21 @@ def check_store(*, racers: int, keys: int) -> None:
 
 
 @main.command()
+@click.argument("name", type=click.Choice(tuple(PUBLISHED)))
+def schema(name: str) -> None:
+    """Print the schema of a prompt or of an event's data, or all of it as an AsyncAPI document."""
+    click.echo(published(name), nl=False)
+
+
+@main.command()
 @click.option("--keep", is_flag=True, help="Keep everything running, and say how to drop the next prompt.")
 @click.option("--folder", default="demo", type=click.Path(path_type=str), help="Where pictures and data go.")
 def demo(*, keep: bool, folder: str) -> None:
     """Start an S3 server and Darkroom, drop three prompts, and show what comes out."""
     from pathlib import Path
 
+    _needs("render", "torch", "diffusers", "transformers")
+    _needs("demo", "tqdm")
     from function.demo.story import run
 
     sys.exit(run(Path(folder), keep=keep))

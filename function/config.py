@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from events.envelope import decode_json
+from events.promptfile import Limits
 
 PREFIX: Final = "DARKROOM_"
 KNATIVE: Final = {"port": "PORT", "sink": "K_SINK", "ce_overrides": "K_CE_OVERRIDES", "ca_certs": "K_CA_CERTS"}
@@ -63,6 +64,8 @@ class Settings(BaseModel):
     prompt_prefix: str = Field("", description="only objects whose key begins so are prompts")
     prompt_suffix: str = Field("", description="only objects whose key ends so are prompts")
     max_prompt_file: int = Field(1 << 20, gt=0, description="bytes of a prompt file, at most")
+    max_prompts: int = Field(10_000, gt=0, description="prompts that are written in a file, at most")
+    max_expanded: int = Field(10_000, gt=0, description="prompts that a file comes to with matrix and runs, at most")
     model: str = Field("models/shapes", min_length=1, description="model directory, or hub id in the local cache")
     model_revision: str | None = Field(None, description="the hub id's pinned commit, 40 hex digits")
     model_variant: str | None = Field(None, description="weights variant, such as fp16")
@@ -77,6 +80,11 @@ class Settings(BaseModel):
     lease: Seconds = Field(30, description="seconds without a beat after which an attempt counts as dead")
     sweep_interval: Seconds = Field(30, description="seconds between sweeps in standalone")
     horizon: Seconds = Field(7 * 86400, description="seconds after which the sweep leaves an object alone")
+    forgotten_after: Seconds = Field(600, description="seconds after which the sweep announces an unread object")
+    republish_after: Seconds = Field(
+        7200, description="seconds after which the sweep announces a file with prompts that have no outcome yet"
+    )
+    publish_at_once: int = Field(16, ge=1, le=256, description="requests of prompt files that intake publishes at once")
     url_expiry: int = Field(86400, ge=1, le=604_800, description="seconds that a presigned image URL lives, at most")
     public_url: str | None = Field(
         None, description="base URL of the image bucket, if it is public; else URLs are presigned"
@@ -101,6 +109,12 @@ class Settings(BaseModel):
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
 
+    @field_validator("door_token", mode="before")
+    @classmethod
+    def _without_newline(cls, value: object) -> object:
+        # A secret made from a file mostly ends in one, which no header can hold.
+        return value.strip() if isinstance(value, str) else value
+
     @field_validator("sink", "public_url", "s3_public_endpoint")
     @classmethod
     def _is_url(cls, value: str | None) -> str | None:
@@ -121,6 +135,11 @@ class Settings(BaseModel):
                 for row in error.errors(include_url=False, include_input=False)
             ]
             raise WrongSettings("; ".join(faults)) from None
+
+    @property
+    def prompt_limits(self) -> Limits:
+        """How much is taken of one prompt file."""
+        return Limits(self.max_prompt_file, self.max_prompts, self.max_expanded)
 
     @property
     def beat(self) -> float:

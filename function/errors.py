@@ -36,7 +36,7 @@ class DarkroomError(Exception):
 
     case: ClassVar[str] = ""
     event_status: ClassVar[int] = 500
-    drop_status: ClassVar[int | None] = 503
+    drop_status: ClassVar[int] = 503
     counts: ClassVar[bool] = False
     message: ClassVar[str] = "something went wrong"
 
@@ -75,8 +75,8 @@ class TooLarge(Refused):
 class WouldExpand(Refused):
     """More than one prompt where exactly one can be rendered."""
 
-    case = "would expand, at render"
-    event_status, drop_status = 422, None
+    case = "would expand, where pictures are drawn"
+    event_status, drop_status = 422, 422
     message = "this asks for more than one picture file; only one prompt can be rendered per event"
 
 

@@ -14,6 +14,9 @@ class Metrics:
         self.outcomes = Counter(
             "darkroom_outcomes", "Outcomes told, by failure code.", ["code"], registry=self._registry
         )
+        self.published = Counter(
+            "darkroom_published", "Events that intake published.", ["type"], registry=self._registry
+        )
         self.answers = Counter(
             "darkroom_answers", "HTTP answers to events and drops.", ["path", "status"], registry=self._registry
         )

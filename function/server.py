@@ -24,8 +24,8 @@ from function.app import ADMITTED, MAX_BODY
 from function.config import Settings, WrongSettings
 from function.health import Health, State
 
-# Four threads more than requests are admitted, so that probes never wait for renders.
-THREADS: Final = ADMITTED + 4
+# Four threads more than both doors admit, so that probes never wait for renders.
+THREADS: Final = 2 * ADMITTED + 4
 # Slow senders hold a connection but no thread; the server waits on all of them with select(), which ends at 1024.
 CONNECTIONS: Final = 500
 LOAD_FAILED: Final = 1

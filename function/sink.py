@@ -1,4 +1,4 @@
-"""The sink: where outcomes are POSTed, as Knative's SinkBinding names it."""
+"""The sink: where events are POSTed, as Knative's SinkBinding names it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Sink(Protocol):
 class HttpSink:
     """An HTTP sink (`K_SINK`) with the extensions of `K_CE_OVERRIDES` and the certificates of `K_CA_CERTS`."""
 
-    def __init__(self, url: str, overrides: Mapping[str, str], ca_certs: str | None = None) -> None:
+    def __init__(
+        self, url: str, overrides: Mapping[str, str], ca_certs: str | None = None, *, connections: int = 1
+    ) -> None:
         self._url = url
         self._overrides = dict(overrides)
         context = ssl.create_default_context()
@@ -42,7 +44,7 @@ class HttpSink:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        self._pool = urllib3.PoolManager(ssl_context=context, timeout=TIMEOUT, retries=retries)
+        self._pool = urllib3.PoolManager(ssl_context=context, timeout=TIMEOUT, retries=retries, maxsize=connections)
 
     def tell(self, event: Mapping[str, Any]) -> None:
         headers, body = write({**event, **self._overrides})

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final
 
 import structlog
 from flask import Response
 
-from events.dialects import Dropped, read
-from events.dialects.direct import plain
-from events.envelope import Message, NotACloudEvent, decode_json
-from events.request import ObjectRef, Request
+from events.dialects import Carried, Dropped, Found, Prompted
+from events.request import ObjectRef
+from function import progress
 from function.app import reply
-from function.errors import Busy, DarkroomError
-from function.files import PromptFiles
+from function.arriving import read_drop
+from function.errors import Busy, DarkroomError, WouldExpand
+from function.files import Asked, PromptFiles
 from function.health import Health, State
 from function.rendering import Darkroom
 from function.store import ObjectStore
-from function.sweep import Listing, Sweep, is_done, mark_done
+from function.sweep import Listing, Sweep
 
 BACKLOG: Final = 10_000
 
@@ -52,24 +53,28 @@ class Standalone:
         threading.Thread(target=self._render_all, name="files", daemon=True).start()
         threading.Thread(target=self._sweep_all, args=(sweep, interval), name="sweep", daemon=True).start()
 
-    def door(self, body: bytes, idempotency_key: str | None) -> Response:
-        """Answer `POST /drop`: a webhook's objects are queued, a plain JSON prompt is rendered at once."""
-        try:
-            data = decode_json(body)
-            found = read(Message(data))
-        except (ValueError, NotACloudEvent) as error:
-            log.info("drop.unreadable", error=str(error))
-            return Response(status=204)
-        if isinstance(found, Dropped):
-            wanted = [ref for ref in found.objects if self._files.admits(ref)]
-            for ref in wanted:
-                self._add(ref, ref)
-            return Response(status=202 if wanted else 204)
-        request = plain(data, idempotency_key)
-        if request is None:
-            log.info("drop.nothing")
-            return Response(status=204)
-        return reply(self._darkroom(request), status=202)
+    def door(self, headers: Mapping[str, str], body: bytes) -> Response:
+        """Answer `POST /drop`: files are queued; a prompt that the message itself holds is rendered at once."""
+        arrivals = read_drop(headers, body)
+        asked = [one for arrival in arrivals for one in self._asked(arrival.found)]
+        if len(asked) > 1:
+            raise WouldExpand
+        if asked:
+            return reply(self._darkroom.take(asked[0]), status=202)
+        named = [ref for arrival in arrivals if isinstance(arrival.found, Dropped) for ref in arrival.found.objects]
+        wanted = [ref for ref in named if self._files.admits(ref)]
+        for ref in wanted:
+            self._add(ref, ref)
+        return Response(status=202 if wanted else 204)
+
+    def _asked(self, found: Found) -> Sequence[Asked]:
+        """The prompts that a message itself holds, at most two of them, which is one too many."""
+        match found:
+            case Prompted(request):
+                return [Asked(request)]
+            case Carried():
+                return list(islice(self._files.carried(found), 2))
+        return []
 
     def offer(self, ref: ObjectRef, listing: Listing) -> bool:
         """Queue the object unless it is known to be done; whether it is."""
@@ -109,23 +114,24 @@ class Standalone:
         file = self._files.read(ref)
         if file is None:
             if ref.identified:
-                self._darkroom.miss(ref)
+                self._darkroom.settling.miss(ref)
             return True
-        if is_done(self._store, file.ref):
-            return True
-
-        def told(request: Request) -> bool:
-            self._darkroom(request) if file.failure is None else self._darkroom.refuse(request, file.failure)
+        before = progress.read(self._store, file.ref)
+        if before is not None and before.done:
             return True
 
-        # Each by itself: what goes wrong with one prompt must not keep the others waiting.
-        done = [
-            self._attempt(partial(told, request), bucket=ref.bucket, key=ref.key, index=request.index)
-            for request in file.requests
-        ]
-        if all(done):
-            mark_done(self._store, file.ref, len(file.requests))
-        return all(done)
+        def taken(asked: Asked) -> bool:
+            self._darkroom.take(asked)
+            return True
+
+        done = True
+        for asked in file:
+            # Each by itself: what goes wrong with one prompt must not keep the others waiting.
+            where = {"bucket": ref.bucket, "key": ref.key, "index": asked.request.index}
+            done &= self._attempt(partial(taken, asked), **where)
+        if done:
+            progress.write(self._store, file.ref, len(file), done=True)
+        return done
 
     @staticmethod
     def _attempt(work: Callable[[], bool], **where: object) -> bool:

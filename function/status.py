@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from events.promptfile import InvalidPromptFile, read
+from events.promptfile import DEFAULTS, InvalidPromptFile, Limits, read
 from events.request import ObjectRef, from_object
-from function import layout
+from function import layout, progress
 from function.errors import ObjectGone
 from function.ledger import Ledger
 from function.store import ObjectStore
@@ -17,29 +17,31 @@ from function.store import ObjectStore
 KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def describe(what: str, ledger: Ledger, bucket: Callable[[str], ObjectStore]) -> Iterator[str]:
+def describe(
+    what: str, ledger: Ledger, bucket: Callable[[str], ObjectStore], limits: Limits = DEFAULTS
+) -> Iterator[str]:
     """Lines about a request's key, or about each prompt of a dropped object (`bucket/key` or `s3://bucket/key`)."""
     if KEY.fullmatch(what):
         yield from _request(what, ledger)
         return
     name, _, object_key = what.removeprefix("s3://").partition("/")
-    stored = bucket(name).read(object_key) if name and object_key else None
+    stored = bucket(name).read(object_key, limit=limits.size + 1) if name and object_key else None
     if stored is None:
         raise ObjectGone(f"there is no object {what}; name it as bucket/key")
     ref = ObjectRef(name, object_key, stored.version, stored.etag)
-    marked = ledger.store.read(layout.file(ref.file_key))
-    mark = json.loads(marked.body) if marked else {"done": False, "count": _count(ref.key, stored.body)}
-    count = mark["count"]
-    yield f"{ref.uri}: {'done' if mark['done'] else 'not done'}, {count} prompt{'s' if count != 1 else ''}"
+    seen = progress.read(ledger.store, ref)
+    count = seen.count if seen else _count(ref.key, stored.body, limits)
+    state = "done" if seen and seen.done else "published, not done" if seen else "not done"
+    yield f"{ref.uri}: {state}, {count} prompt{'s' if count != 1 else ''}"
     for index in range(count):
         yield f"prompt {index}:"
         yield from _request(from_object(ref, index, None).key, ledger)
 
 
-def _count(name: str, body: bytes) -> int:
+def _count(name: str, body: bytes, limits: Limits) -> int:
     """How many prompts the file holds; one that cannot be read fails as its prompt 0."""
     try:
-        return len(read(name, body))
+        return len(read(name, body, limits))
     except InvalidPromptFile:
         return 1
 

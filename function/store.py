@@ -80,7 +80,7 @@ class ObjectStore(Protocol):
         """A URL that reads the object without credentials, and for how many seconds, at most `seconds`."""
 
 
-def s3_client(endpoint: str | None = None, *, attempts: int = 4, patience: float = 30) -> Any:
+def s3_client(endpoint: str | None = None, *, attempts: int = 4, patience: float = 30, connections: int = 10) -> Any:
     """A client for the endpoint of the environment (AWS_ENDPOINT_URL_S3), or for `endpoint`.
 
     Attempts are few and `patience` (seconds without an answer) is short: the sender of the event repeats what we
@@ -92,6 +92,7 @@ def s3_client(endpoint: str | None = None, *, attempts: int = 4, patience: float
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=min(5, patience),
         read_timeout=patience,
+        max_pool_connections=connections,
         # One header less to compute and to be misunderstood: our bodies carry their own sha256.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

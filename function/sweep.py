@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,6 @@ from typing import Any, Final
 
 import structlog
 
-from events.envelope import encode_json
 from events.outcome import Outcome
 from events.request import ObjectRef, Request
 from function import layout
@@ -22,6 +22,8 @@ from function.telling import Telling
 # A record younger than this is being told by whoever wrote it.
 TOLD_WITHIN: Final = timedelta(minutes=1)
 CLAIMS_KEPT: Final = timedelta(days=1)
+# Seconds: a sweep every 30 s need not list all claims each time.
+CLAIMS_EVERY: Final = 3600.0
 
 # Bucket, key, etag and time of the last write.
 Listing = tuple[str, str, str, datetime]
@@ -49,17 +51,23 @@ class Sweep:
         self._telling = telling
         self._offer = offer
         self._horizon = timedelta(seconds=horizon)
+        self._postponed = 0
+        self._claims_cleared = -CLAIMS_EVERY
         # Objects known to be done, so that a bucket of thousands costs one listing and no reads.
         self._done: set[Listing] = set()
 
-    def __call__(self) -> None:
-        """Sweep once; what cannot be done now is logged, keeps nothing else from being done, and is tried next time."""
+    def __call__(self) -> int:
+        """Sweep once, and say how many things could not be done now: they are logged, and tried next time."""
+        self._postponed = 0
         self._done = {seen for bucket in self._files.stores for seen in self._offer_forgotten(bucket)}
-        with _logged("untold"):
+        with self._logged("untold"):
             if self._telling.by_sink:
                 self._tell_untold()
-        with _logged("claims"):
-            self._clear_claims()
+        if time.monotonic() - self._claims_cleared >= CLAIMS_EVERY:
+            with self._logged("claims"):
+                self._clear_claims()
+                self._claims_cleared = time.monotonic()
+        return self._postponed
 
     def _young(self, prefix: str, store: ObjectStore) -> Iterator[Listed]:
         oldest = datetime.now(UTC) - self._horizon
@@ -68,13 +76,14 @@ class Sweep:
     def _offer_forgotten(self, bucket: str) -> set[Listing]:
         """Those of the bucket's objects that are done."""
         done = set()
-        with _logged(bucket):
+        with self._logged(bucket):
             for listed in self._young(self._files.prefix, self._files.stores[bucket]):
                 ref = ObjectRef(bucket, listed.key, etag=listed.etag, size=listed.size)
                 # The same content put again is a new version, if the bucket keeps any.
                 seen = (bucket, listed.key, listed.etag, listed.modified)
-                if self._files.admits(ref) and (seen in self._done or self._offer(ref, seen)):
-                    done.add(seen)
+                with self._logged(listed.key):
+                    if self._files.admits(ref) and (seen in self._done or self._offer(ref, seen)):
+                        done.add(seen)
         return done
 
     def _tell_untold(self) -> None:
@@ -84,7 +93,7 @@ class Sweep:
             key = listed.key.removeprefix(layout.RECORDS).removesuffix(".json")
             if key in told or listed.modified > newest:
                 continue
-            with _logged(listed.key):
+            with self._logged(listed.key):
                 self._tell_again(listed.key)
 
     def _tell_again(self, name: str) -> None:
@@ -101,21 +110,23 @@ class Sweep:
             key = listed.key.removeprefix(layout.CLAIMS).partition("/")[0]
             if listed.modified > over:
                 continue
-            if key not in recorded:
-                recorded[key] = self._store.read(layout.record(key), limit=0) is not None
-            if recorded[key]:
-                self._store.delete(listed.key)
+            with self._logged(listed.key):
+                if key not in recorded:
+                    recorded[key] = self._store.read(layout.record(key), limit=0) is not None
+                if recorded[key]:
+                    self._store.delete(listed.key)
 
-
-@contextmanager
-def _logged(what: str) -> Iterator[None]:
-    """Go on after whatever went wrong with one thing: it must not keep the sweep from all others."""
-    try:
-        yield
-    except DarkroomError as error:
-        log.warning("sweep.postponed", what=what, error=str(error))
-    except (ValueError, KeyError, TypeError):
-        log.exception("sweep.unreadable", what=what)
+    @contextmanager
+    def _logged(self, what: str) -> Iterator[None]:
+        """Go on after whatever went wrong with one thing: it must not keep the sweep from all others."""
+        try:
+            yield
+        except DarkroomError as error:
+            self._postponed += 1
+            log.warning("sweep.postponed", what=what, error=str(error))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._postponed += 1
+            log.exception("sweep.unreadable", what=what)
 
 
 def _request(recorded: dict[str, Any]) -> Request:
@@ -128,14 +139,3 @@ def _request(recorded: dict[str, Any]) -> Request:
         index=recorded["index"],
         context=recorded["context"],
     )
-
-
-def mark_done(store: ObjectStore, ref: ObjectRef, count: int) -> None:
-    """Note that each of the file's `count` prompts has a record."""
-    store.write(layout.file(ref.file_key), encode_json({"count": count, "done": True}))
-
-
-def is_done(store: ObjectStore, ref: ObjectRef) -> bool:
-    """Whether each prompt of the file, as read, has a record."""
-    stored = store.read(layout.file(ref.file_key))
-    return stored is not None and bool(json.loads(stored.body).get("done"))

@@ -66,9 +66,7 @@ class Telling:
 
     def __call__(self, request: Request, outcome: Outcome) -> dict[str, Any] | None:
         """The event to reply with, or None once the sink has it; `SinkDown` if the sink does not take it."""
-        event = outcome.with_urls(self._urls)
-        if request.object is not None:
-            self._leave_result(layout.result(request.object, request.index), event)
+        event = self.leave_result(request, outcome)
         if self._sink is None:
             return event
         self._sink.tell(event)
@@ -76,7 +74,12 @@ class Telling:
             self._mark_told(request)
         return None
 
-    def _leave_result(self, name: str, event: Mapping[str, Any]) -> None:
+    def leave_result(self, request: Request, outcome: Outcome) -> dict[str, Any]:
+        """The outcome as it is told now, left in `results/` if a file asked for it."""
+        event = outcome.with_urls(self._urls)
+        if request.object is None:
+            return event
+        name = layout.result(request.object, request.index)
         try:
             self._store.write(name, encode_json(event))
         except StoreDown as error:
@@ -84,6 +87,7 @@ class Telling:
             if self._results_tell:
                 raise
             log.warning("result.not_written", name=name, error=str(error))
+        return event
 
     def _mark_told(self, request: Request) -> None:
         # The sink has the event; without the mark the sweep only tells it once more.

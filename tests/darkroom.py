@@ -17,6 +17,7 @@ import urllib3
 
 from function.demo.process import Child, free_ports
 from function.demo.s3server import S3Server
+from tests.contract.validate import validated
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL = "models/shapes"
@@ -36,18 +37,19 @@ def eventually(attempt: Callable[[], T | None], what: str, seconds: float = 60.0
 
 
 class DarkroomProcess:
-    """`darkroom render` or `darkroom serve` on a free port of 127.0.0.1, with `environment` on top of its own."""
+    """A `darkroom` command on a free port of 127.0.0.1, or on `port`, with `environment` on top of its own."""
 
     def __init__(
         self,
-        command: Literal["render", "serve"],
+        command: Literal["render", "serve", "intake"],
         server: S3Server,
         folder: Path,
         environment: Mapping[str, str],
         *,
         program: tuple[str, ...] = ("-m", "function.cli"),
+        port: int | None = None,
     ) -> None:
-        (self.port,) = free_ports(1)
+        self.port = port or free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = urllib3.PoolManager(retries=False, timeout=120, maxsize=32)
         self.began = time.monotonic()
@@ -147,8 +149,7 @@ def outcome_of(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     """The outcome in a reply; fails the test if the answer is none."""
     assert response.status in (200, 202), (response.status, response.data[:300])
     assert response.headers["content-type"].startswith("application/cloudevents+json")
-    event: dict[str, Any] = json.loads(response.data)
-    return event
+    return validated(json.loads(response.data))
 
 
 def without_urls(event: dict[str, Any]) -> dict[str, Any]:

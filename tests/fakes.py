@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from function.errors import SinkDown, StoreDown
 from function.store import JSON, LONGEST_URL, Listed, Stored
+from tests.contract.validate import validated
 
 
 class Clock:
@@ -133,4 +134,4 @@ class RecordingSink:
     def tell(self, event: Mapping[str, Any]) -> None:
         if self.down:
             raise SinkDown("the sink does not answer")
-        self.told.append(dict(event))
+        self.told.append(validated(dict(event)))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
 import pytest
 
 from function.demo.s3server import S3Server, ServerAbsent
 from function.demo.seaweedfs import SeaweedFS
+from tests.servers.kafka import Kafka
 from tests.servers.minio import Minio
+
+AnyServer = TypeVar("AnyServer", bound="Server")
 
 
 def new_bucket(server: S3Server, name: str = "test") -> str:
@@ -20,7 +24,15 @@ def new_bucket(server: S3Server, name: str = "test") -> str:
     return bucket
 
 
-def running(server: S3Server) -> Iterator[S3Server]:
+class Server(Protocol):
+    """What runs beside a test; `start` raises `ServerAbsent` where it is not installed."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def running(server: AnyServer) -> Iterator[AnyServer]:
     """Runs a server for the length of a fixture; where it is absent the test is skipped, or fails under CI=true."""
     try:
         server.start()
@@ -35,15 +47,21 @@ def running(server: S3Server) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """A running SeaweedFS."""
     yield from running(SeaweedFS(tmp_path_factory.mktemp("seaweedfs")))
 
 
 @pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     """A running MinIO."""
     yield from running(Minio(tmp_path_factory.mktemp("minio")))
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A running Kafka."""
+    yield from running(Kafka(tmp_path_factory.mktemp("kafka")))
 
 
 @pytest.fixture(scope="session", params=["seaweedfs", "minio"])

@@ -1,17 +1,18 @@
 """How each kind of server says that there is something to draw.
 
-One module a dialect, asked in order; each recognises its own messages by their shape and does no I/O.
+One module a dialect, asked in order; each recognises its own messages and does no I/O. Whose type says it all comes
+first, shapes follow, and a Kafka record is only taken for a prompt where no shape was recognised in it.
 """
 
 from __future__ import annotations
 
-from events.dialects import direct, s3, seaweedfs
-from events.dialects.found import Dropped, Found, Nothing, Prompted
+from events.dialects import direct, eventbridge, integration, kafka, s3, seaweedfs, sqs
+from events.dialects.found import Carried, Dropped, Found, Nothing, Prompted
 from events.envelope import Message
 
-__all__ = ["Dropped", "Found", "Nothing", "Prompted", "read"]
+__all__ = ["Carried", "Dropped", "Found", "Nothing", "Prompted", "read"]
 
-DIALECTS = (direct.read, s3.read, seaweedfs.read)
+DIALECTS = (direct.read, integration.read, s3.read, eventbridge.read, sqs.read, seaweedfs.read, kafka.read)
 
 
 def read(message: Message) -> Found:

@@ -1,4 +1,4 @@
-"""Darkroom's own events."""
+"""Darkroom's own events, and the plain JSON prompt."""
 
 from __future__ import annotations
 
@@ -9,26 +9,42 @@ from events import IMAGE_REQUESTED, PROMPTS_DROPPED
 from events.dialects.found import Dropped, Found, Prompted
 from events.envelope import MAX_ATTRIBUTE, Message, NotACloudEvent
 from events.prompt import Prompt
-from events.request import ObjectRef, Request, context_of
+from events.request import ObjectRef, Request, context_of, from_object
 
 
 def read(message: Message) -> Found | None:
     """An `image.requested` whose data is the prompt, or a `prompts.dropped` that names its object."""
     if message.type == IMAGE_REQUESTED:
-        attributes = message.attributes
-        return Prompted(Request(attributes["source"], attributes["id"], message.data, context=context_of(message)))
+        return Prompted(_request(message))
     if message.type == PROMPTS_DROPPED:
-        return Dropped((_object(message.data),))
+        ref = _object(message.data)
+        if ref is None:
+            raise NotACloudEvent("prompts.dropped does not name its object by bucket and key")
+        return Dropped((ref,))
     return None
 
 
-def _object(data: object) -> ObjectRef:
+def _request(message: Message) -> Request:
+    if message.data is None and message.body and "datacontenttype" not in message.attributes:
+        raise NotACloudEvent("the data of image.requested is broken JSON")
+    source, id_, context = message.attributes["source"], message.attributes["id"], context_of(message)
+    data, index, ref = message.data, message.attributes.get("batchindex", ""), _object(message.data)
+    if isinstance(data, dict) and ref is not None and index.isascii() and index.isdecimal():
+        prompt = {name: value for name, value in data.items() if name != "object"}
+        derived = from_object(ref, int(index), prompt)
+        # Only the right identity is believed: anybody may write "object" beside a prompt.
+        if (derived.source, derived.id) == (source, id_):
+            return Request(source, id_, prompt, object=ref, index=derived.index, context=context)
+    return Request(source, id_, data, context=context)
+
+
+def _object(data: object) -> ObjectRef | None:
     named = data.get("object") if isinstance(data, dict) else None
     if not isinstance(named, dict):
-        raise NotACloudEvent("prompts.dropped does not name its object")
+        return None
     bucket, key, version, etag, size = (named.get(name) for name in ("bucket", "key", "version", "etag", "size"))
     if not (isinstance(bucket, str) and bucket and isinstance(key, str) and key):
-        raise NotACloudEvent("prompts.dropped names an object without a bucket or a key")
+        return None
     return ObjectRef.named(bucket, key, version, etag, size)
 
 
@@ -40,6 +56,6 @@ def plain(data: object, idempotency_key: str | None) -> Request | None:
     if not isinstance(data, dict) or not data.keys() & Prompt.model_fields.keys():
         return None
     id_ = idempotency_key or str(uuid.uuid4())
-    if len(id_) > MAX_ATTRIBUTE:
-        id_ = hashlib.sha256(id_.encode()).hexdigest()
+    if len(sent := id_.encode("utf-8", "surrogatepass")) > MAX_ATTRIBUTE:
+        id_ = hashlib.sha256(sent).hexdigest()
     return Request("/drop", id_, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from events.request import ObjectRef, Request
@@ -9,9 +10,19 @@ from events.request import ObjectRef, Request
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """The message is itself a request."""
+    """The message is one request as it is."""
 
     request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The message itself carries what a prompt file would hold: a JSON value, one prompt or several."""
+
+    source: str
+    id: str
+    received: object
+    context: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +39,4 @@ class Nothing:
     reason: str
 
 
-Found = Prompted | Dropped | Nothing
+Found = Prompted | Carried | Dropped | Nothing

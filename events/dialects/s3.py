@@ -1,6 +1,7 @@
-"""S3 event notifications: `{"Records": [...]}` as AWS, MinIO and RustFS write it, raw or carried by a CloudEvent.
+"""S3 event notifications, raw or carried by a CloudEvent: `{"Records": [...]}`, or one record by itself.
 
-Field by field as measured on MinIO RELEASE.2025-09-07 and documented by AWS (notification-content-structure).
+As measured on MinIO RELEASE.2025-09-07 and documented by AWS (notification-content-structure), RustFS, Ceph RGW and
+CloudEvents' adapter for S3, whose "data" is either.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def read(message: Message) -> Found | None:
         return None
     if data.get("Event") == "s3:TestEvent":
         return Nothing("a test event")
-    records = data.get("Records")
+    records = [data] if "eventName" in data else data.get("Records")
     if not isinstance(records, list) or not all(isinstance(record, dict) and "s3" in record for record in records):
         return None
     objects = tuple(ref for record in records if (ref := _created(record)) is not None)
@@ -35,11 +36,13 @@ def _created(record: dict[str, Any]) -> ObjectRef | None:
         return None
     try:
         bucket, found = record["s3"]["bucket"]["name"], record["s3"]["object"]
-        # All of AWS, MinIO and RustFS write keys form-urlencoded; decoding twice would turn a real + into a space.
-        key = unquote_plus(found["key"], errors="surrogateescape")
+        key = found["key"]
+        if record.get("eventSource") != "ceph:s3":
+            # All others write keys form-urlencoded; decoding twice would turn a real + into a space.
+            key = unquote_plus(key, errors="surrogateescape")
     except (KeyError, TypeError, AttributeError):
         return None
-    if not isinstance(bucket, str) or not bucket or not key or key.endswith("/"):
+    if not (isinstance(bucket, str) and bucket and isinstance(key, str) and key) or key.endswith("/"):
         return None
     version, etag, size = found.get("versionId"), found.get("eTag"), found.get("size", 0)
     return ObjectRef.named(bucket, key, version, etag, size)

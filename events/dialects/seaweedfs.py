@@ -26,13 +26,14 @@ def read(message: Message) -> Found | None:
         return Nothing(f"a filer event of kind {str(kind)[:20]!r}")
     if kind == "rename":
         path = f"{change.get('new_parent_path')}/{new.get('name')}"
-    if new.get("is_directory") or not path.startswith(BUCKETS) or "/.uploads/" in path:
+    bucket, _, key = path.removeprefix(BUCKETS).partition("/")
+    # No bucket's name begins with a dot; parts lie beside the objects until their upload is completed.
+    if new.get("is_directory") or not path.startswith(BUCKETS) or bucket.startswith(".") or key.startswith(".uploads/"):
         return Nothing("a folder, a part of an upload, or no object at all")
     if _extended(new, "Seaweed-X-Amz-Delete-Marker"):
         return Nothing("a delete marker")
     if kind == "update" and isinstance(old, dict) and _written(new) == _written(old):
         return Nothing("only tags or metadata changed")
-    bucket, _, key = path.removeprefix(BUCKETS).partition("/")
     version = _extended(new, "Seaweed-X-Amz-Version-Id")
     if version:
         # A bucket that keeps versions has a folder for each object, and in it a file for each version.

@@ -41,6 +41,7 @@ def answer_table() -> Iterator[Row]:
     yield "case", "`POST /`", "`POST /drop`", "should it be sent again?"
     yield "a prompt, drawn now or before", "200, `image.completed`", "202, `image.completed`", "no"
     yield "a notification of an object (`/drop`: of one or many)", "as the prompt in it", "202, they are queued", "no"
+    yield "at intake: prompts that are published, objects that are announced", "202", "202", "no"
     yield "nothing to do: test event, unknown type, removal, folder, own output, bucket not listed", "204", "204", "no"
     rows: dict[Row, list[str]] = {}
     for error in _cases(DarkroomError):
@@ -79,9 +80,7 @@ def _cases(error: type[DarkroomError]) -> Iterator[type[DarkroomError]]:
         yield from _cases(kind)
 
 
-def _answer(error: type[DarkroomError], status: int | None) -> str:
-    if status is None:
-        return NOTHING
+def _answer(error: type[DarkroomError], status: int) -> str:
     if not issubclass(error, Failed):
         return f"{status}"
     return f"{status}, `image.failed`" + (", not recorded" if error is PromptMismatch else "")

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from function.demo.process import free_ports
 from function.demo.s3server import S3Server
+from tests.contract.validate import validated
 from tests.darkroom import DarkroomProcess, eventually, without_urls
 from tests.receiver import Delivery, receiver
 from tests.stores import new_bucket
@@ -34,8 +35,7 @@ class Sunk:
     def told(self) -> dict[str, Any]:
         delivery = self.deliveries.get(timeout=60)
         assert delivery.headers["content-type"].startswith("application/cloudevents+json")
-        event: dict[str, Any] = json.loads(delivery.body)
-        return event
+        return validated(json.loads(delivery.body))
 
     def marked(self, key: str) -> bool:
         try:

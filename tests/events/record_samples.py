@@ -1,4 +1,4 @@
-"""Records what real MinIO and SeaweedFS say of puts, tags and removals, into samples/.
+"""Records what real MinIO and SeaweedFS say of puts, tags and removals, and what Kafka makes of it, into samples/.
 
 Run it once for each new version of a server: `python -m tests.events.record_samples`. Each case keeps the POSTed bodies
 as they came, and beside them the objects that the S3 API itself shows afterwards, which no decoder had a hand in.
@@ -15,14 +15,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote, urlencode
 
+from events import IMAGE_REQUESTED
 from function.demo.process import free_ports
 from function.demo.s3server import S3Server, Webhook
 from function.demo.seaweedfs import SeaweedFS
+from tests.kafka.route import Route, as_record, new_topic, publish, route
 from tests.receiver import Delivery, receiver
-from tests.servers.minio import Minio
+from tests.servers.kafka import Kafka
+from tests.servers.kafkasource import Record
+from tests.servers.minio import KafkaTarget, Minio
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.literals import EventType
 
 SAMPLES: Final = Path(__file__).parent / "samples"
 PLAIN, VERSIONED = "prompts", "versioned"
@@ -58,11 +65,12 @@ class Recorder:
     def record(self, what: str, act: Callable[[], object], *created: tuple[str, str]) -> None:
         """`created` names the objects (bucket, key) that a reader should be told of."""
         act()
-        messages = list(self._heard())
+        messages = list(self.heard())
         self.cases.append({"what": what, "created": [self._shown(*name) for name in created], "messages": messages})
         print(f"{self.server.name}: {what}: {len(messages)}")
 
-    def _heard(self) -> Iterator[Any]:
+    def heard(self) -> Iterator[Any]:
+        """What has been said until it was quiet for a while."""
         while True:
             try:
                 yield json.loads(self._deliveries.get(timeout=QUIET).body)
@@ -136,14 +144,7 @@ def versions(recorder: Recorder) -> None:
 class AllOfMinio(Minio):
     """MinIO that also tells of tags and removals."""
 
-    def create_bucket(self, bucket: str) -> None:
-        super().create_bucket(bucket)
-        if self.webhook and bucket in self.webhook.buckets:
-            everything: Any = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
-            queues: Any = [{"QueueArn": "arn:minio:sqs::DARKROOM:webhook", "Events": everything}]
-            self.client.put_bucket_notification_configuration(
-                Bucket=bucket, NotificationConfiguration={"QueueConfigurations": queues}
-            )
+    events: ClassVar[list[EventType]] = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 
 
 class AllOfSeaweedFS(SeaweedFS):
@@ -184,13 +185,113 @@ def recording(kind: type[AllOfMinio | AllOfSeaweedFS]) -> Iterator[Recorder]:
         yield recorder
 
 
-def main() -> None:
-    """Both servers, or those named."""
-    kinds: dict[str, type[AllOfMinio | AllOfSeaweedFS]] = {"minio": AllOfMinio, "seaweedfs": AllOfSeaweedFS}
-    for name in sys.argv[1:] or kinds:
-        with recording(kinds[name]) as recorder:
+class KafkaRecorder(Recorder):
+    """Hears of a MinIO what a KafkaSource sends of the records in its topic."""
+
+    def __init__(self, server: S3Server, way: Route) -> None:
+        super().__init__(server, way.deliveries)
+        self._way = way
+
+    def heard(self) -> Iterator[Any]:
+        yield from passed(self._way)
+
+
+def passed(way: Route) -> Iterator[dict[str, Any]]:
+    """Each record of a topic with the request that it became, until it is quiet; what was lost has no request.
+
+    A value that became the body unchanged is there once.
+    """
+    while True:
+        try:
+            settled, delivery = way.next(QUIET)
+        except queue.Empty:
+            return
+        message: dict[str, Any] = {"record": shown_record(settled.record)}
+        if delivery:
+            message |= {"headers": dict(delivery.headers), "body": delivery.body.decode()}
+            if delivery.body == settled.record.value:
+                del message["record"]["value"]
+        yield message
+
+
+def shown_record(record: Record) -> dict[str, Any]:
+    """The record, with its bytes as text."""
+    key, value = (None if part is None else part.decode() for part in (record.key, record.value))
+    headers = [(name, None if part is None else part.decode()) for name, part in record.headers]
+    return {**vars(record), "key": key, "headers": headers, "value": value}
+
+
+def from_kafka() -> list[dict[str, Any]]:
+    """What MinIO tells Kafka, and what else a topic may hold, as KafkaSources send it."""
+    with tempfile.TemporaryDirectory() as folder, Kafka(Path(folder, "kafka")) as kafka:
+        target = KafkaTarget(kafka.bootstrap, new_topic("minio"), [PLAIN, VERSIONED])
+        with (
+            AllOfMinio(Path(folder, "minio"), [PLAIN, VERSIONED], kafka=target) as server,
+            route(kafka.bootstrap, target.topic, key_type="byte-array") as way,
+        ):
+            recorder = KafkaRecorder(server, way)
             everything(recorder)
-        lines = ",\n".join(json.dumps(case) for case in recorder.cases)
+        with route(kafka.bootstrap, target.topic) as way:
+            texts = list(passed(way))
+        return recorder.cases + keys_as_text(recorder.cases, texts) + published(kafka)
+
+
+def keys_as_text(cases: list[dict[str, Any]], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases again, with what a KafkaSource without a key type sends; those that it loses are left out."""
+    by_offset = {message["record"]["offset"]: message for message in messages if "headers" in message}
+    again = ((case, [by_offset.get(message["record"]["offset"]) for message in case["messages"]]) for case in cases)
+    return [
+        case | {"what": f"{case['what']}, its key as text", "messages": messages}
+        for case, messages in again
+        if case["created"] and all(messages)
+    ]
+
+
+def published(kafka: Kafka) -> list[dict[str, Any]]:
+    """Prompts in plain records, and events in both modes."""
+    prompt = {"prompt": "caf\u00e9, \u8d64\u3044\u661f \U0001f31f", "seed": 7}
+    value = json.dumps(prompt, ensure_ascii=False).encode()
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": "one",
+        "source": "/tests",
+        "type": IMAGE_REQUESTED,
+        "subject": "red 100% +.json",
+    }
+    event |= {"time": "2026-11-24T10:00:00.120Z", "partitionkey": "a-key", "correlationid": "all", "data": prompt}
+    asks = {"source": "/tests", "id": "one", "received": prompt}
+    records: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "a prompt": ({"value": value}, {"carried": [prompt]}),
+        "a prompt with a key": ({"value": value, "key": "caf\u00e9"}, {"carried": [prompt]}),
+        "a prompt with headers": (
+            {"value": value, "headers": {"content-type": "application/json", "X-Team": "caf\u00e9"}},
+            {"carried": [prompt]},
+        ),
+        "prompts": ({"value": json.dumps([prompt, prompt]).encode()}, {"carried": [[prompt, prompt]]}),
+        "an event in binary mode": (as_record(event, "binary"), {"requests": [asks]}),
+        "an event in structured mode": (as_record(event, "structured"), {"requests": [asks]}),
+    }
+    topic = new_topic()
+    publish(kafka.bootstrap, topic, *(record for record, _ in records.values()))
+    with route(kafka.bootstrap, topic) as way:
+        messages = list(passed(way))
+    return [
+        {"what": what, "created": [], **truth, "messages": [message]}
+        for (what, (_, truth)), message in zip(records.items(), messages, strict=True)
+    ]
+
+
+def main() -> None:
+    """All of them, or those named."""
+    kinds: dict[str, type[AllOfMinio | AllOfSeaweedFS]] = {"minio": AllOfMinio, "seaweedfs": AllOfSeaweedFS}
+    for name in sys.argv[1:] or [*kinds, "kafkasource"]:
+        if name == "kafkasource":
+            cases = from_kafka()
+        else:
+            with recording(kinds[name]) as recorder:
+                everything(recorder)
+            cases = recorder.cases
+        lines = ",\n".join(json.dumps(case) for case in cases)
         (SAMPLES / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="ascii")
 
 

@@ -9,32 +9,64 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from events import IMAGE_COMPLETED, IMAGE_FAILED
 from events.envelope import MAX_ATTRIBUTE, encode_json, read, write
 from events.outcome import UNRECORDED, Code, Image, Outcome, completed, failed
 from events.prompt import Fault, InvalidPrompt, Prompt, validate
 from events.request import COPIED, ObjectRef, Request, from_object
+from tests.contract.validate import validated
 from tests.events.values import JSON, TEXT
 
 CODES: tuple[Code, ...] = get_args(Code)
 REQUEST = Request("s3://prompts", "one", {"prompt": "a red star"})
 MODEL = {"name": "models/shapes", "revision": "0" * 40}
 LIMIT = 64 << 10
+EXPIRY = "2026-11-24T10:00:00+00:00"
 
 
 def image(index: int = 0) -> Image:
-    return Image("images", f"images/{REQUEST.key}/{index}.png", "0" * 64, 1000, 2**64 - 1, 2048, 2048, "image/png")
+    return Image(
+        bucket="images",
+        key=f"images/{REQUEST.key}/{index}.png",
+        sha256="0" * 64,
+        size=1000,
+        seed=2**64 - 1,
+        width=2048,
+        height=2048,
+        content_type="image/png",
+    )
 
 
 def completion(request: Request = REQUEST, *, images: int = 1, **prompt: Any) -> Outcome:
-    rendered = Prompt(**({"prompt": "a red star"} | prompt)).model_dump()
+    filled = {"width": 64, "height": 64, "seed": 0, "scheduler": "EulerDiscreteScheduler"}
+    rendered = Prompt.model_validate({"prompt": "a red star"} | filled | prompt).model_dump()
     pictures = [image(index) for index in range(images)]
     return completed(request, "/darkroom", pictures, rendered, MODEL, {"render": 1.23456, "encode": 0.1})
 
 
 def failure(request: Request = REQUEST, code: Code = "invalid_prompt", *faults: Fault) -> Outcome:
     return failed(request, "/darkroom", code, "it cannot be drawn", faults)
+
+
+def test_every_outcome_keeps_to_the_contract() -> None:
+    for dropped in (Request("s3://prompts", "one", {}, ObjectRef("prompts", "a.json", etag="e"), 3), REQUEST):
+        assert validated(completion(dropped, images=2).with_urls(lambda _key: {"url": "https://images.example/1"}))
+        assert validated(dict(failure(dropped, "invalid_prompt", Fault("", "is no prompt")).event))
+
+
+def test_a_rendered_prompt_says_its_defaults_too() -> None:
+    prompt = {"prompt": "a", "width": 64, "height": 64, "seed": 1, "scheduler": "the model's own"}
+    event = completed(REQUEST, "/darkroom", [], prompt, MODEL, {}).event
+    assert event["data"]["prompt"] == validate({"prompt": "a"}).model_dump() | prompt
+
+
+def test_what_the_contract_does_not_promise_is_not_emitted() -> None:
+    with pytest.raises(ValidationError, match="extra"):
+        completed(REQUEST, "/darkroom", [], {"prompt": "a", "unpromised": 1}, MODEL, {})
+    with pytest.raises(ValidationError, match="code"):
+        failed(REQUEST, "/darkroom", "bad_luck", "it cannot be drawn")  # type: ignore[arg-type]
 
 
 def test_id_is_derived_from_the_key() -> None:
@@ -128,11 +160,11 @@ def test_time_is_now() -> None:
 def test_urls_are_added_to_the_images_alone() -> None:
     outcome = completion(images=3)
     before = encode_json(outcome.event)
-    told = outcome.with_urls(lambda key: {"url": f"https://images.example/{key}", "url_expires_at": "soon"})
+    told = outcome.with_urls(lambda key: {"url": f"https://images.example/{key}", "url_expires_at": EXPIRY})
     assert encode_json(outcome.event) == before, "the recorded outcome changed"
     for one in told["data"]["images"]:
         assert one.pop("url") == f"https://images.example/{one['key']}"
-        assert one.pop("url_expires_at") == "soon"
+        assert one.pop("url_expires_at") == EXPIRY
     assert encode_json(told) == before
 
 
@@ -167,7 +199,7 @@ def test_largest_completion_fits_into_64_kib(sign: str, *, dropped: bool) -> Non
         "scheduler": "EulerAncestralDiscreteScheduler",
     }
     outcome = completion(request, images=16, **most)
-    told = outcome.with_urls(lambda _key: {"url": "u" * 1000, "url_expires_at": "2026-11-24T10:00:00+00:00"})
+    told = outcome.with_urls(lambda _key: {"url": "u" * 1000, "url_expires_at": EXPIRY})
     headers, body = write(told)
     assert len(body) + sum(map(len, headers.values())) <= LIMIT
     assert read({name.lower(): value for name, value in headers.items()}, body).attributes["partitionkey"]

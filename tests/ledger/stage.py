@@ -63,7 +63,10 @@ def new_request(prompt: str = "a red star", id: str | None = None) -> Request:
 
 def drawn(request: Request, seconds: float = 1.0) -> Outcome:
     """An outcome of `request`; of two, each can be told by its `seconds`."""
-    return completed(request, "/darkroom", [], {"prompt": "ein Stern, grün \ud800"}, {}, {"render": seconds})
+    prompt = {"prompt": "ein Stern, grün", "width": 64, "height": 64, "seed": 7, "scheduler": "EulerDiscreteScheduler"}
+    # What JSON can name and UTF-8 cannot hold has to come back, too.
+    model = {"name": "ein Stern, grün \ud800", "revision": None}
+    return completed(request, "/darkroom", [], prompt, model, {"render": seconds})
 
 
 def attempts(stage: Stage, request: Request) -> list[Attempt]:

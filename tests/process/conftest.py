@@ -52,8 +52,8 @@ def launch(seaweedfs: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
         images, prompts = new_bucket(seaweedfs, "images"), new_bucket(seaweedfs, "prompts")
         environment = {"DARKROOM_IMAGE_BUCKET": images, "DARKROOM_PROMPT_BUCKETS": prompts, **settings}
         folder: Path = tmp_path_factory.mktemp("render")
-        how = {"program": program} if program else {}
-        started.append(DarkroomProcess("render", seaweedfs, folder, environment, **how))
+        program = program or ("-m", "function.cli")
+        started.append(DarkroomProcess("render", seaweedfs, folder, environment, program=program))
         return Running(started[-1], seaweedfs, images, prompts)
 
     yield start

@@ -14,14 +14,20 @@ from types import TracebackType
 from typing import Self
 
 BUSY: float = 10.0
+QUIET_WITHIN: float = 60.0
 
 
 def allowance() -> float:
-    """By what limits in seconds are multiplied: 1, or `BUSY` where others use more than half of the machine now."""
-    before = _jiffies()
-    time.sleep(0.5)
-    idle, total = (after - earlier for after, earlier in zip(_jiffies(), before, strict=True))
-    return BUSY if idle < total / 2 else 1.0
+    """By what limits in seconds are multiplied: 1 as soon as the machine is half idle, `BUSY` if it will not be."""
+    deadline = time.monotonic() + QUIET_WITHIN
+    while time.monotonic() < deadline:
+        before = _jiffies()
+        time.sleep(0.5)
+        idle, total = (after - earlier for after, earlier in zip(_jiffies(), before, strict=True))
+        if idle >= total / 2:
+            return 1.0
+    print(f"\nothers use this machine: limits are {BUSY:g} times as long")
+    return BUSY
 
 
 def _jiffies() -> tuple[int, int]:

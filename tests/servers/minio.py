@@ -1,8 +1,9 @@
-"""MinIO, built by install_minio.sh, with its bucket notifications by webhook."""
+"""MinIO, built by install_minio.sh, with its bucket notifications by webhook and to Kafka."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,40 +14,61 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.literals import EventType
     from mypy_boto3_s3.type_defs import QueueConfigurationTypeDef
 
-# Not `s3:ObjectCreated:*`, which in MinIO also says that tags or retention were changed.
-_CREATED: list[EventType] = [
-    "s3:ObjectCreated:Put",
-    "s3:ObjectCreated:Post",
-    "s3:ObjectCreated:Copy",
-    "s3:ObjectCreated:CompleteMultipartUpload",
-]
+
+@dataclass(frozen=True)
+class KafkaTarget:
+    """Where MinIO publishes its notifications: of objects in `buckets` whose keys begin with `prefix`."""
+
+    bootstrap: str
+    topic: str
+    buckets: Sequence[str] = ("prompts",)
+    prefix: str = ""
 
 
 class Minio(S3Server):
     """A real MinIO on one drive.
 
-    Its webhook is queued on disk, as an operator would have it: the first try comes up to 3 s after the put, and every
-    event is repeated every 3 s until it is answered 2xx.
+    What it tells is queued on disk, as an operator would have it: the first try comes up to 3 s after the put, and
+    every event is repeated every 3 s until the webhook answers 2xx, or until Kafka has it.
     """
 
     name = "MinIO"
     binary: ClassVar[Path] = Path(__file__).parents[2] / ".cache" / "bin" / "minio"
+    # Not `s3:ObjectCreated:*`, which in MinIO also says that tags or retention were changed.
+    events: ClassVar[list[EventType]] = [
+        "s3:ObjectCreated:Put",
+        "s3:ObjectCreated:Post",
+        "s3:ObjectCreated:Copy",
+        "s3:ObjectCreated:CompleteMultipartUpload",
+    ]
 
-    def __init__(self, folder: Path, buckets: Sequence[str] = (), webhook: Webhook | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        buckets: Sequence[str] = (),
+        webhook: Webhook | None = None,
+        kafka: KafkaTarget | None = None,
+    ) -> None:
         (port,) = free_ports(1)
         super().__init__(folder, port, buckets, webhook)
+        self.kafka = kafka
 
     def create_bucket(self, bucket: str) -> None:
-        """Creates a bucket unless it is there, with its notifications when the webhook wants them."""
+        """Creates a bucket unless it is there, with its notifications when the webhook or Kafka wants them."""
         super().create_bucket(bucket)
-        if self.webhook and bucket in self.webhook.buckets:
-            queue: QueueConfigurationTypeDef = {
-                "QueueArn": "arn:minio:sqs::DARKROOM:webhook",
-                "Events": _CREATED,
-                "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": self.webhook.prefix}]}},
+        targets = (("webhook", self.webhook), ("kafka", self.kafka))
+        queues: list[QueueConfigurationTypeDef] = [
+            {
+                "QueueArn": f"arn:minio:sqs::DARKROOM:{kind}",
+                "Events": self.events,
+                "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": target.prefix}]}},
             }
+            for kind, target in targets
+            if target and bucket in target.buckets
+        ]
+        if queues:
             self.client.put_bucket_notification_configuration(
-                Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [queue]}
+                Bucket=bucket, NotificationConfiguration={"QueueConfigurations": queues}
             )
 
     def _launch(self) -> Child:
@@ -64,6 +86,13 @@ class Minio(S3Server):
                 "MINIO_NOTIFY_WEBHOOK_ENDPOINT_DARKROOM": self.webhook.url,
                 "MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_DARKROOM": self.webhook.token,
                 "MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_DARKROOM": str(self.folder / "queue"),
+            }
+        if self.kafka:
+            environment |= {
+                "MINIO_NOTIFY_KAFKA_ENABLE_DARKROOM": "on",
+                "MINIO_NOTIFY_KAFKA_BROKERS_DARKROOM": self.kafka.bootstrap,
+                "MINIO_NOTIFY_KAFKA_TOPIC_DARKROOM": self.kafka.topic,
+                "MINIO_NOTIFY_KAFKA_QUEUE_DIR_DARKROOM": str(self.folder / "kafka-queue"),
             }
         address = self.endpoint.removeprefix("http://")
         return self._spawn([self.binary, "server", "--address", address, "data"], environment)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from function.demo.s3server import S3Server, Webhook
 from function.demo.seaweedfs import SeaweedFS
+from tests.contract.validate import validated
 from tests.darkroom import DarkroomProcess, eventually
 from tests.judge import is_right
 from tests.servers.minio import Minio
@@ -52,10 +53,9 @@ class Standalone:
         """The outcome in `results/`, None if there is none yet."""
         try:
             name = f"results/prompts/{key}.{index}.json"
-            event: dict[str, Any] = json.load(self.server.client.get_object(Bucket="images", Key=name)["Body"])
+            return validated(json.load(self.server.client.get_object(Bucket="images", Key=name)["Body"]))
         except ClientError:
             return None
-        return event
 
     def outcome(self, key: str, index: int = 0) -> dict[str, Any]:
         return eventually(lambda: self.result(key, index), f"the result of {key}", seconds=240)

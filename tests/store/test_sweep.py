@@ -9,15 +9,16 @@ from typing import Final, Literal
 import pytest
 from structlog.testing import capture_logs
 
-from events.outcome import Image, completed
+from events.promptfile import Limits
 from events.request import ObjectRef, Request, from_object
 from function import layout
 from function.errors import StoreDown
 from function.files import PromptFiles
 from function.ledger import Ledger
-from function.sweep import Listing, Sweep, is_done, mark_done
+from function.sweep import Listing, Sweep
 from function.telling import PublicUrls, Telling
 from tests.fakes import Clock, MemoryStore, RecordingSink
+from tests.intake.room import drawn
 
 MINUTE: Final = 60.0
 DAY: Final = 86_400.0
@@ -32,6 +33,7 @@ class Room:
     sink: RecordingSink = field(default_factory=RecordingSink)
     offered: list[ObjectRef] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
+    away: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.prompts = MemoryStore("prompts", self.clock)
@@ -40,12 +42,14 @@ class Room:
 
     def sweeping(self, sink: RecordingSink | None) -> Sweep:
         stores = {"prompts": self.prompts, "images": self.images}
-        files = PromptFiles(stores, image_bucket="images", prefix="in/", suffix=".json", limit=1000)
+        files = PromptFiles(stores, image_bucket="images", prefix="in/", suffix=".json", limits=Limits())
         telling = Telling(self.images, PublicUrls("https://pictures.example"), sink)
         return Sweep(self.images, files, telling, self.offer, horizon=HORIZON)
 
     def offer(self, ref: ObjectRef, _listing: Listing) -> bool:
         self.offered.append(ref)
+        if ref.key in self.away:
+            raise StoreDown("away")
         return ref.key in self.done
 
     def ago(self, seconds: float) -> None:
@@ -57,10 +61,8 @@ class Room:
         """A request whose outcome was recorded so many seconds ago."""
         ref = ObjectRef("prompts", f"in/{name}.json", etag="0" * 32)
         request = from_object(ref, 2, {"prompt": f"a {name}"})
-        image = Image("images", layout.image(request.key, 0), "f" * 64, 10, 7, 64, 64, "image/png")
-        outcome = completed(request, "/darkroom", [image], {"prompt": f"a {name}"}, {"name": "shapes"}, {"render": 1.0})
         self.ago(ago)
-        Ledger(self.images, told_by=told_by).commit(request, outcome)
+        Ledger(self.images, told_by=told_by).commit(request, drawn(request))
         return request
 
     def claim(self, key: str, attempt: int, ago: float) -> None:
@@ -74,10 +76,10 @@ class Room:
         self.ago(ago)
         (store or self.prompts).write(key, body)
 
-    def swept(self) -> list[str]:
-        """Sweep once: the keys of the objects that this offered."""
+    def swept(self, postponed: int = 0) -> list[str]:
+        """Sweep once, with so many things postponed: the keys of the objects that this offered."""
         self.offered.clear()
-        self.sweep()
+        assert self.sweep() == postponed
         return [ref.key for ref in self.offered]
 
 
@@ -177,11 +179,11 @@ def test_a_sink_that_is_down_is_told_at_the_next_sweep(room: Room) -> None:
     request = room.record("star", ago=2 * MINUTE)
     room.sink.down = True
     with capture_logs() as logs:
-        room.sweep()
+        assert room.sweep() == 1
     assert [row["error"] for row in logs if row["event"] == "sweep.postponed"] == ["the sink does not answer"]
     assert room.images.read(layout.told(request.key)) is None
     room.sink.down = False
-    room.sweep()
+    assert room.sweep() == 0
     assert [event["causationid"] for event in room.sink.told] == [request.id]
 
 
@@ -191,17 +193,30 @@ def test_a_bucket_that_is_away_keeps_no_other_from_being_swept(room: Room) -> No
     untold = room.record("star", ago=2 * MINUTE)
     room.prompts.fail_next(1, StoreDown("away"))
     with capture_logs() as logs:
-        assert room.swept() == ["in/other.json"]
+        assert room.swept(postponed=1) == ["in/other.json"]
     assert [event["causationid"] for event in room.sink.told] == [untold.id]
     assert [row["error"] for row in logs if row["event"] == "sweep.postponed"] == ["away"]
     assert room.swept() == ["in/file.json", "in/other.json"]
 
 
-def test_a_record_that_cannot_be_read_keeps_no_other_from_being_told(room: Room) -> None:
+def test_an_object_that_cannot_be_offered_keeps_no_other_from_being_offered(room: Room) -> None:
+    for name in "abc":
+        room.drop(f"in/{name}.json")
+    room.away, room.done = {"in/a.json", "in/b.json"}, {"in/c.json"}
+    with capture_logs() as logs:
+        assert room.swept(postponed=2) == ["in/a.json", "in/b.json", "in/c.json"]
+    assert [row["what"] for row in logs if row["event"] == "sweep.postponed"] == ["in/a.json", "in/b.json"]
+    room.away = set()
+    assert room.swept() == ["in/a.json", "in/b.json"], "postponed before, and not counted again"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"told_by": "sink"}'])
+def test_a_record_that_cannot_be_read_keeps_no_other_from_being_told(room: Room, body: bytes) -> None:
     room.ago(2 * MINUTE)
-    room.images.write(layout.record("0" * 64), b"{")
+    room.images.write(layout.record("0" * 64), body)
     untold = room.record("star", ago=2 * MINUTE)
-    room.sweep()
+    with capture_logs():
+        assert room.sweep() == 1
     assert [event["causationid"] for event in room.sink.told] == [untold.id]
 
 
@@ -223,12 +238,22 @@ def test_claims_go_without_a_sink_too(room: Room) -> None:
     assert room.claims() == []
 
 
-def test_done_is_of_a_file_as_it_was_read(room: Room) -> None:
-    ref = ObjectRef("prompts", "in/file.json", etag="1" * 32)
-    assert not is_done(room.images, ref)
-    mark_done(room.images, ref, 3)
-    assert is_done(room.images, ref)
-    assert not is_done(room.images, ObjectRef("prompts", "in/file.json", etag="2" * 32))
-    assert not is_done(room.images, ObjectRef("prompts", "in/other.json", etag="1" * 32))
-    room.images.write(layout.file(ref.file_key), b'{"count":3,"done":false}')
-    assert not is_done(room.images, ref)
+def test_claims_are_cleared_at_the_first_sweep_and_not_at_each(room: Room) -> None:
+    recorded = room.record("star", ago=2 * DAY).key
+    room.images.write(layout.told(recorded), b"{}")
+    for sweep, left in ((room.sweep, 0), (room.sweep, 1), (room.sweeping(room.sink), 0)):
+        room.claim(recorded, 1, ago=2 * DAY)
+        assert sweep() == 0
+        assert len(room.claims()) == left
+
+
+def test_claims_that_could_not_be_cleared_are_at_the_next_sweep(room: Room) -> None:
+    recorded = room.record("star", ago=2 * DAY).key
+    room.claim(recorded, 1, ago=2 * DAY)
+    sweep = room.sweeping(None)
+    room.images.fail_next(2, StoreDown("away"))
+    with capture_logs():
+        assert sweep() == 2, "the bucket's objects and its claims"
+    assert len(room.claims()) == 1
+    assert sweep() == 0
+    assert room.claims() == []

@@ -21,6 +21,7 @@ from function.ledger import Ledger
 from function.metrics import Metrics
 from function.render import Model, Picture, Rendering
 from function.rendering import Darkroom
+from function.settling import Settling
 from function.slots import Slots
 from function.telling import PublicUrls, Telling
 from tests.fakes import MemoryStore, RecordingSink
@@ -47,7 +48,8 @@ class Scripted:
         for _ in range(self.steps):
             self.act()
             between_steps()
-        return Rendering((Picture(b"png", 64, 64, seed),), prompt.model_dump(), {"denoise": 0.1})
+        filled = {"width": 64, "height": 64, "seed": seed, "scheduler": "EulerDiscreteScheduler"}
+        return Rendering((Picture(b"png", 64, 64, seed),), prompt.model_dump() | filled, {"denoise": 0.1})
 
 
 @dataclass
@@ -65,14 +67,17 @@ class Room:
         self.health = Health()
         self.health.loaded()
         self.darkroom = Darkroom(
-            ledger=Ledger(self.store),
+            settling=Settling(
+                ledger=Ledger(self.store),
+                telling=Telling(self.store, PublicUrls("https://x.example"), self.sink, results_tell=self.results_tell),
+                health=self.health,
+                metrics=Metrics(),
+                source="/darkroom",
+            ),
             slots=self.slots,
             renderer=self.renderer,
             images=Images(self.store),
-            telling=Telling(self.store, PublicUrls("https://x.example"), self.sink, results_tell=self.results_tell),
-            health=self.health,
             metrics=Metrics(),
-            source="/darkroom",
             render_limit=self.limit,
         )
 
@@ -177,19 +182,19 @@ def test_no_claim_is_held_while_waiting_for_a_slot() -> None:
 def test_a_deleted_file_tells_what_is_recorded_of_it() -> None:
     room = Room()
     drawn = room.outcome(FROM_FILE)
-    assert room.darkroom.miss(FILE) == drawn
+    assert room.darkroom.settling.miss(FILE) == drawn
 
 
 def test_a_deleted_file_that_is_being_rendered_is_in_progress() -> None:
     room = Room()
     with Ledger(room.store).claim(FROM_FILE), pytest.raises(InProgress):
-        room.darkroom.miss(FILE)
+        room.darkroom.settling.miss(FILE)
 
 
 def test_a_file_that_was_gone_too_soon_can_be_dropped_again() -> None:
     room = Room(sink=RecordingSink())
     assert room.sink is not None
-    room.darkroom.miss(FILE)
+    room.darkroom.settling.miss(FILE)
     assert not room.recorded(FROM_FILE)
     room.darkroom(FROM_FILE)
     first, second = room.sink.told

@@ -1,0 +1,33 @@
+"""How far a dropped file has come, kept under `files/`: published, then done when each of its prompts has a record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from events.envelope import encode_json
+from events.request import ObjectRef
+from function import layout
+from function.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A file of `count` prompts, last looked at `age` seconds ago by the store's clock."""
+
+    count: int
+    done: bool
+    age: float
+
+
+def read(store: ObjectStore, ref: ObjectRef) -> Progress | None:
+    """The progress of the file, as read; None if it was never published."""
+    stored = store.read(layout.file(ref.file_key))
+    if stored is None:
+        return None
+    body = json.loads(stored.body)
+    return Progress(int(body["count"]), bool(body["done"]), stored.age)
+
+
+def write(store: ObjectStore, ref: ObjectRef, count: int, *, done: bool) -> None:
+    store.write(layout.file(ref.file_key), encode_json({"count": count, "done": done}))
