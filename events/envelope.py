@@ -192,9 +192,20 @@ def _message(sent: Mapping[str, Any], data: object, body: bytes) -> Message:
     values = {_name(name): value for name, value in sent.items() if value is not None}
     attributes = {name: _text(value) for name, value in values.items()}
     if "time" in values:
-        values["time"] = datetime.fromisoformat(attributes["time"].upper())
-    CloudEvent(values)
+        values["time"] = _instant(attributes["time"])
+    try:
+        CloudEvent(values)
+    except CloudEventValidationError:
+        # Its own words repeat what was sent.
+        raise NotACloudEvent("an attribute is not as CloudEvents 1.0 has it") from None
     return Message(data, attributes, body)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise NotACloudEvent("the time is none") from None
 
 
 def _name(name: str) -> str:

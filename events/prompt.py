@@ -33,6 +33,7 @@ Scheduler = Literal[
 ]
 
 MAX_FAULTS: Final = 50
+FIRST_FAULTS: Final = 5
 
 
 class Prompt(BaseModel):
@@ -64,11 +65,17 @@ class Fault:
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
+def sentence(faults: Sequence[Fault]) -> str:
+    """The first few faults in one line: all of them are told beside it, and twice they might burst 64 KiB."""
+    first = "; ".join(map(str, faults[:FIRST_FAULTS]))
+    return first if len(faults) <= FIRST_FAULTS else f"{first}; and {len(faults) - FIRST_FAULTS} more"
+
+
 class InvalidPrompt(ValueError):
     """The prompt cannot be drawn; `faults` lists everything that is wrong with it."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(map(str, faults)))
+        super().__init__(sentence(faults))
         self.faults = tuple(faults)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from events.dialects import Carried, Found, Nothing, read
+from events.dialects import Found, Nothing, read
 from events.dialects.direct import plain
 from events.envelope import BATCH, STRUCTURED, Message, NotACloudEvent, decode_json, media_type, read_batch
 from events.envelope import read as read_event
@@ -38,6 +38,6 @@ def read_drop(headers: Mapping[str, str], body: bytes) -> tuple[Arrival, ...]:
         found = read(message)
     except (NotACloudEvent, ValueError) as error:
         raise NotAnEvent(str(error)) from error
-    if isinstance(found, Nothing) and (request := plain(message.data, headers.get("idempotency-key"))) is not None:
-        found = Carried(request.source, request.id, request.received, {})
+    if isinstance(found, Nothing):
+        found = plain(message.data, headers.get("idempotency-key")) or found
     return (Arrival(message, found),)

@@ -28,8 +28,10 @@ from function.store import ObjectStore, S3Store, s3_client
 from function.sweep import Sweep
 from function.telling import ImageUrls, PresignedUrls, PublicUrls, Telling
 
-# How long a prompt waits for the slot in standalone, where no broker would send it again.
+# Seconds that a prompt waits for the slot in standalone, where no broker would send it again.
 PATIENCE = 60.0
+# Files that intake reads at once, and seconds that others wait before they are sent again: more would hold up the door.
+FILES_AT_ONCE, FILE_PATIENCE = 2, 10.0
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def build_intake(settings: Settings) -> Function:
         sink=sink,
         store=base.store,
         metrics=base.metrics,
+        slots=Slots(FILES_AT_ONCE, FILE_PATIENCE),
         at_once=settings.publish_at_once,
     )
     intake = Intake(files=base.files, expander=expander, sink=sink, health=base.health, metrics=base.metrics)

@@ -53,6 +53,7 @@ def intake() -> None:
     from function.bootstrap import build_intake
 
     settings = _settings()
+    _needs_buckets(settings)
     _warn_of_open_door(settings)
     _run(build_intake(settings), settings)
 
@@ -64,6 +65,7 @@ def sweep() -> None:
     from function.logs import configure
 
     settings = _settings()
+    _needs_buckets(settings)
     configure(settings.log_format)
     if postponed := build_sweep(settings)():
         raise click.ClickException(
@@ -82,9 +84,8 @@ def _serve(*, standalone: bool) -> None:
     _needs("render", "torch", "diffusers", "transformers")
 
     settings = _settings()
-    if standalone and not settings.prompt_buckets:
-        raise click.ClickException("DARKROOM_PROMPT_BUCKETS is not set; name the buckets that prompts are dropped into")
     if standalone:
+        _needs_buckets(settings)
         _warn_of_open_door(settings)
     _run(build(settings, standalone=standalone), settings)
 
@@ -94,6 +95,11 @@ def _settings() -> Settings:
     for sentence in unknown(os.environ):
         click.echo(f"warning: {sentence}", err=True)
     return settings
+
+
+def _needs_buckets(settings: Settings) -> None:
+    if not settings.prompt_buckets:
+        raise click.ClickException("DARKROOM_PROMPT_BUCKETS is not set; name the buckets that prompts are dropped into")
 
 
 def _warn_of_open_door(settings: Settings) -> None:

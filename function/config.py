@@ -21,7 +21,10 @@ KNATIVE: Final = {"port": "PORT", "sink": "K_SINK", "ce_overrides": "K_CE_OVERRI
 
 
 # What makes an outcome that outcome; SinkBinding's overrides are for extensions.
-RESERVED: Final = frozenset({"data", "datacontenttype", "id", "source", "specversion", "subject", "time", "type"})
+RESERVED: Final = frozenset(
+    {"data", "datacontenttype", "dataschema", "id", "source", "specversion", "subject", "time", "type"}
+    | {"batchid", "batchindex", "batchsize", "causationid"}
+)
 
 
 class WrongSettings(ValueError):
@@ -98,9 +101,12 @@ class Settings(BaseModel):
     drain_grace: Seconds = Field(570, description="seconds that a shutdown waits for running renders")
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104  # a container listens on all
     port: int = Field(8080, ge=0, le=65535, description="port to listen on")
-    sink: str | None = Field(None, description="URL that outcomes are POSTed to; without it they are the HTTP reply")
+    sink: str | None = Field(
+        None,
+        description="URL that outcomes are POSTed to, without it they are the HTTP reply; intake and sweep need it",
+    )
     ce_overrides: Annotated[Mapping[str, str], BeforeValidator(_extensions)] = Field(
-        default_factory=dict, description="JSON with extensions to set on outcomes, by SinkBinding"
+        default_factory=dict, description="JSON with extensions to set on all that is POSTed there, by SinkBinding"
     )
     ca_certs: str | None = Field(None, description="PEM certificates to trust at the sink, by SinkBinding")
 

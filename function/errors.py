@@ -146,9 +146,9 @@ class BucketMissing(StoreDown):
 
 
 class SinkDown(Unavailable):
-    """The outcome could not be delivered; it is recorded, and a redelivery tells it."""
+    """The event could not be delivered; a redelivery of what caused it tries again."""
 
-    message = "the sink did not take the outcome"
+    message = "the sink did not take the event"
 
 
 class Failed(DarkroomError):

@@ -16,18 +16,19 @@ from events.prompt import Fault, InvalidPrompt, validate
 from events.request import ObjectRef, Request, key_of
 from function import progress
 from function.errors import Draining, PromptMismatch
-from function.files import Asked, PromptFiles
+from function.files import Asked, PromptFile, PromptFiles
 from function.health import State
 from function.metrics import Metrics
 from function.settling import Settling
 from function.sink import Sink
+from function.slots import Slots
 from function.store import ObjectStore
 
 log = structlog.get_logger()
 
 
 class Expander:
-    """Publishes requests to the sink, at most `at_once` at a time.
+    """Publishes requests to the sink, at most `at_once` at a time, of as many files as there are `slots`.
 
     What it could not finish raises; repeated, it starts again, skips what is recorded and publishes nothing different.
     """
@@ -40,6 +41,7 @@ class Expander:
         sink: Sink,
         store: ObjectStore,
         metrics: Metrics,
+        slots: Slots,
         at_once: int,
     ) -> None:
         self._files = files
@@ -47,30 +49,36 @@ class Expander:
         self._sink = sink
         self._store = store
         self._metrics = metrics
+        self._slots = slots
         self._at_once = at_once
         self._threads = ThreadPoolExecutor(at_once, "publish")
 
     def file(self, ref: ObjectRef, context: Mapping[str, str]) -> None:
-        """Publish what the dropped file asks for, and note how far it has come."""
-        file = self._files.read(ref)
-        if file is None:
-            # Without a version or an etag nobody can say which content was gone.
-            if ref.identified:
-                self._settling.miss(ref)
-            return
-        before = progress.read(self._store, file.ref)
+        """Publish what the dropped file asks for, and note how far it has come; `Busy` while other files are read."""
+        as_read = self._files.identify(ref)
+        before = progress.read(self._store, as_read or ref)
         if before is not None and before.done:
             log.info("file.done_before", bucket=ref.bucket, prompts=before.count)
             return
+        with self._slots.take():
+            file = self._files.read(ref) if as_read else None
+            if file is not None:
+                self._publish_file(file, context)
+            elif ref.identified and (before is None or not before.count):
+                # What was published is told by whoever draws it; unidentified, nobody can say which content is gone.
+                self._settling.miss(ref)
+
+    def _publish_file(self, file: PromptFile, context: Mapping[str, str]) -> None:
         settled = self._publish(file, Batch(file.ref.file_key, len(file)), context)
         progress.write(self._store, file.ref, len(file), done=settled == len(file))
-        log.info("file.published", bucket=ref.bucket, prompts=len(file), settled=settled)
+        log.info("file.published", bucket=file.ref.bucket, prompts=len(file), settled=settled)
 
     def carried(self, found: Carried) -> None:
         """Publish what the message itself carries."""
-        prompts = self._files.carried(found)
-        context = found.context if len(prompts) == 1 else without_partition(found.context)
-        self._publish(prompts, Batch(key_of(found.source, found.id), len(prompts)), context)
+        with self._slots.take():
+            prompts = self._files.carried(found)
+            context = found.context if len(prompts) == 1 else without_partition(found.context)
+            self._publish(prompts, Batch(key_of(found.source, found.id), len(prompts)), context)
 
     def request(self, request: Request) -> None:
         """Publish a request that came as it is, unless it is invalid."""
@@ -103,14 +111,14 @@ class Expander:
     def _publish_one(self, asked: Asked, batch: Batch, context: Mapping[str, str]) -> bool:
         """Whether the request has a record."""
         request = replace(asked.request, context=context)
-        if asked.refusal is not None:
-            self._settling.refuse(request, asked.refusal)
-            return True
         try:
             outcome = self._settling.ledger.outcome(request)
         except PromptMismatch as mismatch:
             failure = self._settling.failed(request, mismatch)
             self._settling(request, lambda: failure)
+            return True
+        if outcome is None and asked.refusal is not None:
+            self._settling.refuse(request, asked.refusal)
             return True
         if outcome is None:
             self._sink.tell(requested(request, batch))

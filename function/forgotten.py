@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class Forgotten:
-    """Announces objects that nobody has read, and files that were published but are not done; times in seconds."""
+    """Announces objects that nobody has read, and again what was announced or published but is not done; in seconds."""
 
     def __init__(
         self, files: PromptFiles, store: ObjectStore, sink: Sink, *, forgotten_after: float, republish_after: float
@@ -42,4 +42,6 @@ class Forgotten:
             return seen.done
         log.info("sweep.dropped_again", bucket=ref.bucket, published=seen is not None)
         self._sink.tell(dropped(as_read))
+        # Until the broker has brought it, the next sweeps leave it alone.
+        progress.write(self._store, as_read, seen.count if seen else 0, done=False)
         return False

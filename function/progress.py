@@ -13,7 +13,7 @@ from function.store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A file of `count` prompts, last looked at `age` seconds ago by the store's clock."""
+    """A file of `count` prompts, last looked at `age` seconds ago by the store's clock; 0 if it was only announced."""
 
     count: int
     done: bool
@@ -21,12 +21,15 @@ class Progress:
 
 
 def read(store: ObjectStore, ref: ObjectRef) -> Progress | None:
-    """The progress of the file, as read; None if it was never published."""
+    """The progress of the file, as read; None if there is none, or none that can be read: it follows from records."""
     stored = store.read(layout.file(ref.file_key))
-    if stored is None:
+    try:
+        body = json.loads(stored.body) if stored else None
+    except ValueError:
+        body = None
+    if stored is None or not isinstance(body, dict) or type(body.get("count")) is not int:
         return None
-    body = json.loads(stored.body)
-    return Progress(int(body["count"]), bool(body["done"]), stored.age)
+    return Progress(body["count"], body.get("done") is True, stored.age)
 
 
 def write(store: ObjectStore, ref: ObjectRef, count: int, *, done: bool) -> None:

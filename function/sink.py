@@ -12,7 +12,9 @@ from events.envelope import write
 from function.config import WrongSettings
 from function.errors import SinkDown
 
-TIMEOUT: Final = 30.0
+# Seconds.
+PATIENCE: Final = 30.0
+CONNECT: Final = 5.0
 
 
 class Sink(Protocol):
@@ -20,11 +22,25 @@ class Sink(Protocol):
         """Deliver a CloudEvent in its JSON form; `SinkDown` unless it was accepted."""
 
 
+class _Retry(urllib3.Retry):
+    def increment(self, *details: Any, **more: Any) -> urllib3.Retry:  # type: ignore[override]  # handed on as it is
+        # A sink that was silent for so long has had its time; whoever waits for us has none left for three of them.
+        if isinstance(error := more.get("error"), urllib3.exceptions.ReadTimeoutError):
+            raise error
+        return super().increment(*details, **more)
+
+
 class HttpSink:
     """An HTTP sink (`K_SINK`) with the extensions of `K_CE_OVERRIDES` and the certificates of `K_CA_CERTS`."""
 
     def __init__(
-        self, url: str, overrides: Mapping[str, str], ca_certs: str | None = None, *, connections: int = 1
+        self,
+        url: str,
+        overrides: Mapping[str, str],
+        ca_certs: str | None = None,
+        *,
+        connections: int = 1,
+        patience: float = PATIENCE,
     ) -> None:
         self._url = url
         self._overrides = dict(overrides)
@@ -35,7 +51,7 @@ class HttpSink:
             except ssl.SSLError as error:
                 raise WrongSettings("K_CA_CERTS: must be certificates in PEM") from error
         # A POST may be repeated: an outcome's id makes it recognisable as the same.
-        retries = urllib3.Retry(
+        retries = _Retry(
             total=2,
             allowed_methods=None,
             status_forcelist=(429, 502, 503, 504),
@@ -44,7 +60,12 @@ class HttpSink:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        self._pool = urllib3.PoolManager(ssl_context=context, timeout=TIMEOUT, retries=retries, maxsize=connections)
+        self._pool = urllib3.PoolManager(
+            ssl_context=context,
+            timeout=urllib3.Timeout(connect=CONNECT, read=patience),
+            retries=retries,
+            maxsize=connections,
+        )
 
     def tell(self, event: Mapping[str, Any]) -> None:
         headers, body = write({**event, **self._overrides})

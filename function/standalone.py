@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -59,12 +60,12 @@ class Standalone:
         asked = [one for arrival in arrivals for one in self._asked(arrival.found)]
         if len(asked) > 1:
             raise WouldExpand
-        if asked:
-            return reply(self._darkroom.take(asked[0]), status=202)
         named = [ref for arrival in arrivals if isinstance(arrival.found, Dropped) for ref in arrival.found.objects]
         wanted = [ref for ref in named if self._files.admits(ref)]
         for ref in wanted:
             self._add(ref, ref)
+        if asked:
+            return reply(self._darkroom.take(asked[0]), status=202)
         return Response(status=202 if wanted else 204)
 
     def _asked(self, found: Found) -> Sequence[Asked]:
@@ -73,7 +74,8 @@ class Standalone:
             case Prompted(request):
                 return [Asked(request)]
             case Carried():
-                return list(islice(self._files.carried(found), 2))
+                asked = islice(self._files.carried(found), 2)
+                return [replace(one, request=replace(one.request, context=found.context)) for one in asked]
         return []
 
     def offer(self, ref: ObjectRef, listing: Listing) -> bool:

@@ -30,8 +30,8 @@ def describe(
         raise ObjectGone(f"there is no object {what}; name it as bucket/key")
     ref = ObjectRef(name, object_key, stored.version, stored.etag)
     seen = progress.read(ledger.store, ref)
-    count = seen.count if seen else _count(ref.key, stored.body, limits)
-    state = "done" if seen and seen.done else "published, not done" if seen else "not done"
+    count = seen.count if seen and seen.count else _count(ref.key, stored.body, limits)
+    state = "done" if seen and seen.done else "published, not done" if seen and seen.count else "not done"
     yield f"{ref.uri}: {state}, {count} prompt{'s' if count != 1 else ''}"
     for index in range(count):
         yield f"prompt {index}:"

@@ -19,6 +19,8 @@ JSON: Final = "application/json"
 # Seven days, the longest that signature version 4 allows.
 LONGEST_URL: Final = 604_800
 _GONE: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
+# What stores say of a name that no object of theirs can have.
+_NEVER: Final = frozenset({"KeyTooLongError", "XMinioInvalidObjectName", "XMinioInvalidResourceName"})
 _EXISTS: Final = frozenset({"412", "PreconditionFailed"})
 _DENIED: Final = frozenset({"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 
@@ -137,11 +139,11 @@ class S3Store:
     def read(self, key: str, version: str | None = None, limit: int | None = None) -> Stored | None:
         which = {"VersionId": version} if version else {}
         try:
-            with self._translated():
+            with self._translated(versioned=bool(version)):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key, **which)
                 with answer["Body"] as stream:
                     body: bytes = stream.read(limit)
-        except _GoneError:
+        except (_GoneError, _NeverError):
             return None
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         if "date" not in headers:
@@ -181,7 +183,7 @@ class S3Store:
         return max(1, int((ends - datetime.now(UTC)).total_seconds())) if ends else LONGEST_URL
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, *, versioned: bool = False) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
@@ -191,6 +193,8 @@ class S3Store:
                 raise _ExistsError(answer) from error
             if code in _GONE:
                 raise _GoneError(answer) from error
+            if code in _NEVER or (versioned and code == "InvalidArgument"):
+                raise _NeverError(answer) from error
             if code in _DENIED:
                 raise AccessDenied(f"object storage denies access to bucket {self.bucket}: {code}") from error
             if code == "NoSuchBucket":
@@ -211,3 +215,7 @@ class _ExistsError(StoreDown):
 
 class _GoneError(StoreDown):
     """Where a read or a delete expects it, no trouble at all."""
+
+
+class _NeverError(StoreDown):
+    """Where a read expects it, no trouble at all: nothing of this name can be there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import structlog
 from events.outcome import Outcome
 from events.request import ObjectRef, Request
 from function import layout
-from function.errors import DarkroomError
+from function.errors import DarkroomError, SinkDown
 from function.files import PromptFiles
 from function.store import Listed, ObjectStore
 from function.telling import Telling
@@ -59,8 +59,9 @@ class Sweep:
     def __call__(self) -> int:
         """Sweep once, and say how many things could not be done now: they are logged, and tried next time."""
         self._postponed = 0
-        self._done = {seen for bucket in self._files.stores for seen in self._offer_forgotten(bucket)}
-        with self._logged("untold"):
+        with suppress(_Ended):
+            self._done = {seen for bucket in self._files.stores for seen in self._offer_forgotten(bucket)}
+        with suppress(_Ended), self._logged("untold"):
             if self._telling.by_sink:
                 self._tell_untold()
         if time.monotonic() - self._claims_cleared >= CLAIMS_EVERY:
@@ -121,9 +122,14 @@ class Sweep:
         """Go on after whatever went wrong with one thing: it must not keep the sweep from all others."""
         try:
             yield
+        except _Ended:
+            raise
         except DarkroomError as error:
             self._postponed += 1
             log.warning("sweep.postponed", what=what, error=str(error))
+            if isinstance(error, SinkDown):
+                # Each of thousands would wait for it anew.
+                raise _Ended from error
         except (ValueError, KeyError, TypeError, AttributeError):
             self._postponed += 1
             log.exception("sweep.unreadable", what=what)
@@ -139,3 +145,7 @@ def _request(recorded: dict[str, Any]) -> Request:
         index=recorded["index"],
         context=recorded["context"],
     )
+
+
+class _Ended(Exception):
+    """There is no sink to go on with."""

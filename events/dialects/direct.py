@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from typing import Final
 
 from events import IMAGE_REQUESTED, PROMPTS_DROPPED
-from events.dialects.found import Dropped, Found, Prompted
-from events.envelope import MAX_ATTRIBUTE, Message, NotACloudEvent
+from events.dialects.found import Carried, Dropped, Found, Prompted
+from events.envelope import FORBIDDEN, MAX_ATTRIBUTE, Message, NotACloudEvent
 from events.prompt import Prompt
 from events.request import ObjectRef, Request, context_of, from_object
+
+# The names by which a JSON object is known for a prompt, or for a file of them.
+TELLING: Final = frozenset({"prompts", "matrix", *Prompt.model_fields})
 
 
 def read(message: Message) -> Found | None:
@@ -48,14 +52,22 @@ def _object(data: object) -> ObjectRef | None:
     return ObjectRef.named(bucket, key, version, etag, size)
 
 
-def plain(data: object, idempotency_key: str | None) -> Request | None:
-    """The request in a plain JSON prompt, recognised by at least one of a prompt's fields.
+def plain(data: object, idempotency_key: str | None) -> Carried | None:
+    """What a JSON body of no dialect asks for, if it looks like prompts.
 
-    Without an idempotency key each is a new request; a key longer than an attribute may be stands for its hash.
+    Without an idempotency key each is a new request; a key that no attribute can hold stands for its hash.
     """
-    if not isinstance(data, dict) or not data.keys() & Prompt.model_fields.keys():
+    if not looks_like_prompts(data):
         return None
     id_ = idempotency_key or str(uuid.uuid4())
-    if len(sent := id_.encode("utf-8", "surrogatepass")) > MAX_ATTRIBUTE:
+    sent = id_.encode("utf-8", "surrogatepass")
+    if len(sent) > MAX_ATTRIBUTE or FORBIDDEN.search(id_):
         id_ = hashlib.sha256(sent).hexdigest()
-    return Request("/drop", id_, data)
+    return Carried("/drop", id_, data, {})
+
+
+def looks_like_prompts(data: object) -> bool:
+    """Whether a JSON value is meant as a prompt, as prompts, or as a list of them, be they valid or not."""
+    if isinstance(data, list):
+        return any(isinstance(each, dict) and looks_like_prompts(each) for each in data)
+    return isinstance(data, dict) and not data.keys().isdisjoint(TELLING)

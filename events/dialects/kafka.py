@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from events.dialects.direct import looks_like_prompts
 from events.dialects.found import Carried, Found, Nothing
 from events.envelope import Message
-from events.prompt import Prompt
 from events.request import context_of
 
 TYPE: Final = "dev.knative.kafka.event"
@@ -17,10 +17,9 @@ def read(message: Message) -> Found | None:
     """The record's value, if it looks like a prompt, a list of them, or an object that holds such a list."""
     if message.type != TYPE:
         return None
-    data = message.data
-    if not isinstance(data, list) and not (isinstance(data, dict) and data.keys() & {"prompts", *Prompt.model_fields}):
+    if not isinstance(message.data, list) and not looks_like_prompts(message.data):
         return Nothing("a Kafka record without a prompt")
-    return Carried(message.attributes["source"], _id(message), data, context_of(message))
+    return Carried(message.attributes["source"], _id(message), message.data, context_of(message))
 
 
 def _id(message: Message) -> str:

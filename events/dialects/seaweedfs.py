@@ -23,7 +23,7 @@ def read(message: Message) -> Found | None:
         return Nothing("an unreadable filer event")
     new, old = change.get("new_entry"), change.get("old_entry")
     if kind not in ("create", "update", "rename") or not isinstance(new, dict):
-        return Nothing(f"a filer event of kind {str(kind)[:20]!r}")
+        return Nothing("a filer event, but of no new object")
     if kind == "rename":
         path = f"{change.get('new_parent_path')}/{new.get('name')}"
     bucket, _, key = path.removeprefix(BUCKETS).partition("/")

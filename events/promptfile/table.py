@@ -68,9 +68,11 @@ def _columns(header: Row) -> list[str]:
 
 def _rows(text: str) -> Iterator[Row]:
     lines = list(io.StringIO(text, newline=""))
-    reader = csv.reader(lines, strict=True)
+    # No cell is too long for a file that is not.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    reader, skipped = csv.reader(lines, strict=True), 0
     while True:
-        before = reader.line_num
+        before = skipped + reader.line_num
         cells: list[str] = []
         fault = ""
         try:
@@ -79,8 +81,13 @@ def _rows(text: str) -> Iterator[Row]:
             return
         except csv.Error as error:
             fault = f"is not CSV: {error}"
+        after = skipped + reader.line_num
+        if fault and after == len(lines):
+            # A quote that is never closed costs its own line, and not all that follow.
+            after = skipped = before + 1
+            reader = csv.reader(lines[skipped:], strict=True)
         if fault or any(cells):
-            yield Row(before + 1, "".join(lines[before : reader.line_num]).rstrip("\r\n"), cells, fault)
+            yield Row(before + 1, "".join(lines[before:after]).rstrip("\r\n"), cells, fault)
 
 
 def _value(name: str, cell: str) -> object:

@@ -8,7 +8,7 @@ from json import JSONDecodeError
 from typing import Any, Final
 
 from events.envelope import decode_json
-from events.prompt import MAX_FAULTS, Fault
+from events.prompt import MAX_FAULTS, Fault, sentence
 
 SHAPE: Final = ("defaults", "prompts")
 
@@ -17,7 +17,7 @@ class InvalidPromptFile(ValueError):
     """The file as a whole cannot be read; `faults` says why."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(map(str, faults)))
+        super().__init__(sentence(faults))
         self.faults = tuple(faults)
 
 

@@ -41,7 +41,12 @@ def answer_table() -> Iterator[Row]:
     yield "case", "`POST /`", "`POST /drop`", "should it be sent again?"
     yield "a prompt, drawn now or before", "200, `image.completed`", "202, `image.completed`", "no"
     yield "a notification of an object (`/drop`: of one or many)", "as the prompt in it", "202, they are queued", "no"
-    yield "at intake: prompts that are published, objects that are announced", "202", "202", "no"
+    yield (
+        "at intake: prompts published, or told as invalid; objects announced",
+        "202",
+        "202",
+        "no",
+    )
     yield "nothing to do: test event, unknown type, removal, folder, own output, bucket not listed", "204", "204", "no"
     rows: dict[Row, list[str]] = {}
     for error in _cases(DarkroomError):

@@ -142,7 +142,7 @@ MALFORMED: Final = [
     binary("no content type", 204, BODY, None, type="com.example.other"),
     binary("no content type, and no JSON", 204, b"a red star", None, type="dev.knative.kafka.event"),
     binary("no body", 204, b"", type="com.example.other"),
-    binary("what an IntegrationSource calls JSON", 204, b"Hello!", type="dev.knative.eventing.aws-s3"),
+    binary("what an IntegrationSource calls JSON", 204, b"Hello!", type="dev.knative.eventing.aws-sqs"),
     structured("attributes that are unset by null", 204, type="com.example.other", subject=None, correlationid=None),
     batch("an empty batch", status=204),
     batch("a batch of others' events", OTHER, OTHER, status=204),

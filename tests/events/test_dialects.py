@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from events import IMAGE_COMPLETED, IMAGE_REQUESTED, PROMPTS_DROPPED
+from events import IMAGE_COMPLETED, IMAGE_REQUESTED, PROMPTS_DROPPED, asking
 from events.dialects import Carried, Dropped, Found, Nothing, Prompted, read
 from events.dialects.direct import plain
-from events.envelope import MAX_ATTRIBUTE, Message, NotACloudEvent, encode_json
+from events.envelope import MAX_ATTRIBUTE, Message, NotACloudEvent, encode_json, write
+from events.envelope import read as read_event
 from events.prompt import Prompt
-from events.request import COPIED, ObjectRef, from_object
+from events.request import COPIED, ObjectRef, Request, from_object
 from tests.events.samples import CASES, case
 
 EVENT = {"specversion": "1.0", "id": "one", "source": "/tests", "type": "com.example.s3"}
@@ -320,8 +323,9 @@ def test_object_that_an_integration_source_read_is_carried_whatever_it_holds(rec
 
 
 @pytest.mark.parametrize("body", [b"", b"a red star", b"\xff\xd8", b'{"prompt": ', b"prompt,seed\na,1\n"])
-def test_object_that_an_integration_source_read_is_nothing_without_json(body: bytes) -> None:
-    assert isinstance(read(Message(None, S3_SOURCE, body)), Nothing)
+def test_object_that_an_integration_source_read_is_to_fail_in_words_if_it_is_not_json(body: bytes) -> None:
+    # The source has deleted it: what is said of it is all that is left.
+    assert read(Message(None, S3_SOURCE, body)) == Carried("/tests", "one", None, {"correlationid": "c"})
 
 
 @pytest.mark.parametrize(
@@ -389,7 +393,7 @@ def test_plain_prompt_is_known_by_any_of_its_fields(field: str) -> None:
     assert (request.source, request.id, request.received) == ("/drop", "a-key", data)
 
 
-@pytest.mark.parametrize("data", [None, 5, "a red star", [], [PROMPT], {}, {"Prompt": "a"}, {"Records": [PROMPT]}])
+@pytest.mark.parametrize("data", [None, 5, "a red star", [], [5], ["a"], {}, {"Prompt": "a"}, {"Records": [PROMPT]}])
 def test_what_has_no_field_of_a_prompt_is_no_plain_prompt(data: object) -> None:
     assert plain(data, "a-key") is None
 
@@ -401,8 +405,28 @@ def test_no_notification_is_a_plain_prompt(server: str) -> None:
 
 
 def test_plain_prompt_without_a_key_is_a_new_request_each_time() -> None:
-    keys = [request.key for key in (None, None, "") if (request := plain(PROMPT, key))]
-    assert len(set(keys)) == 3
+    ids = [carried.id for key in (None, None, "") if (carried := plain(PROMPT, key))]
+    assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("data", [[PROMPT], [5, PROMPT], {"prompts": []}, {"matrix": {"prompt": ["a"]}}])
+def test_what_a_prompt_file_would_hold_is_a_plain_prompt_and_a_kafka_record_alike(data: object) -> None:
+    carried = plain(data, "a-key")
+    assert carried is not None
+    assert carried.received == data
+    wrapped = Message(data, EVENT | {"type": "dev.knative.kafka.event"}, encode_json(data))
+    assert isinstance(read(wrapped), Carried)
+
+
+@given(st.text(min_size=1, max_size=50).map(lambda text: text.encode().decode("latin-1")))
+def test_whatever_the_idempotency_key_the_request_can_be_published_and_read(sent: str) -> None:
+    carried = plain(PROMPT, sent)
+    assert carried is not None
+    request = Request(carried.source, carried.id, PROMPT)
+    headers, body = write(asking.requested(request, asking.Batch(request.key, 1)))
+    found = read(read_event({name.lower(): value for name, value in headers.items()}, body))
+    assert isinstance(found, Prompted)
+    assert found.request.key == request.key
 
 
 @pytest.mark.parametrize("letter", ["k", "\u00e9", "\u8d64", "\U0001f31f"])

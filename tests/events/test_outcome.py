@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from events import IMAGE_COMPLETED, IMAGE_FAILED
 from events.envelope import MAX_ATTRIBUTE, encode_json, read, write
 from events.outcome import UNRECORDED, Code, Image, Outcome, completed, failed
-from events.prompt import Fault, InvalidPrompt, Prompt, validate
+from events.prompt import MAX_FAULTS, Fault, InvalidPrompt, Prompt, validate
 from events.request import COPIED, ObjectRef, Request, from_object
 from tests.contract.validate import validated
 from tests.events.values import JSON, TEXT
@@ -201,6 +201,25 @@ def test_largest_completion_fits_into_64_kib(sign: str, *, dropped: bool) -> Non
     outcome = completion(request, images=16, **most)
     told = outcome.with_urls(lambda _key: {"url": "u" * 1000, "url_expires_at": EXPIRY})
     headers, body = write(told)
+    assert len(body) + sum(map(len, headers.values())) <= LIMIT
+
+
+@pytest.mark.parametrize("sign", ["\x01", "\U0001f31f", '"'])
+def test_largest_failure_fits_into_64_kib(sign: str) -> None:
+    context = dict.fromkeys(COPIED, "\U0001f31f" * (MAX_ATTRIBUTE // 4))
+    ref = ObjectRef("b" * 63, "\u8d64" * 340 + ".json", "v" * 36, "e" * 35, 1 << 20)
+    received = {f"{number:02}{sign * 200}": 1 for number in range(100)}
+    with pytest.raises(InvalidPrompt) as invalid:
+        validate(received)
+    failure = failed(
+        Request(ref.source, ref.prompt_id(99), received, ref, 99, context),
+        "/darkroom",
+        "invalid_prompt",
+        str(invalid.value),
+        invalid.value.faults,
+    )
+    assert len(failure.event["data"]["faults"]) == MAX_FAULTS
+    headers, body = write(failure.event)
     assert len(body) + sum(map(len, headers.values())) <= LIMIT
     assert read({name.lower(): value for name, value in headers.items()}, body).attributes["partitionkey"]
 

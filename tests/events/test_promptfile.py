@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.envelope import encode_json
-from events.prompt import MAX_FAULTS, Prompt
+from events.prompt import MAX_FAULTS, Prompt, sentence
 from events.promptfile import InvalidPromptFile, expand, read
 from tests.events.test_envelope import BROKEN
 from tests.events.values import JSON
@@ -40,7 +40,7 @@ def refused(name: str, body: str | bytes) -> dict[str, str]:
     with pytest.raises(InvalidPromptFile) as invalid:
         read(name, body.encode() if isinstance(body, str) else body)
     assert invalid.value.faults
-    assert str(invalid.value) == "; ".join(map(str, invalid.value.faults))
+    assert str(invalid.value) == sentence(invalid.value.faults)
     assert "\n" not in str(invalid.value)
     return {fault.where: fault.message for fault in invalid.value.faults}
 
@@ -240,8 +240,16 @@ def test_a_row_that_is_none_leaves_the_others_alone() -> None:
         ("c,2,3", {"line 3": "has 3 cells, but there are 2 columns; quote a cell that holds a comma"}),
         ('"two\nlines",4,', {"line 4": "has 3 cells, but there are 2 columns; quote a cell that holds a comma"}),
         ({"prompt": "d", "seed": 5}, {}),
-        ('"open,6\ne,7', {"line 7": "is not CSV: unexpected end of data"}),
+        ('"open,6', {"line 7": "is not CSV: unexpected end of data"}),
+        ({"prompt": "e", "seed": 7}, {}),
     ]
+
+
+def test_a_cell_is_as_long_as_its_file_may_be_and_no_line_of_it_is_a_prompt() -> None:
+    lines = "\n".join(f"line {number}, of a text" for number in range(10_000))
+    ((received, faults),) = found("a.csv", f'prompt\n"{lines}"\n')
+    assert received == {"prompt": lines}
+    assert faults.keys() == {"line 2, prompt"}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from function.ledger import Ledger
 from function.metrics import Metrics
 from function.progress import Progress
 from function.settling import Settling
+from function.slots import Slots
 from function.telling import PublicUrls, Telling
 from tests.fakes import Clock, MemoryStore, RecordingSink
 
@@ -88,6 +89,7 @@ class Room:
             sink=self.sink,
             store=self.images,
             metrics=self.metrics,
+            slots=Slots(2, 10),
             at_once=self.at_once,
         )
         self.intake = Intake(

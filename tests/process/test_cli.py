@@ -114,8 +114,15 @@ def test_wrong_settings_are_one_sentence(command: str, case: str) -> None:
     ).startswith(expected)
 
 
-def test_serve_asks_for_its_buckets() -> None:
-    assert sentence(darkroom("serve")).startswith("DARKROOM_PROMPT_BUCKETS is not set;")
+@pytest.mark.parametrize("command", ["serve", "intake", "sweep"])
+def test_who_reads_prompt_files_asks_for_their_buckets(command: str) -> None:
+    assert sentence(darkroom(command, K_SINK="http://127.0.0.1:1")).startswith("DARKROOM_PROMPT_BUCKETS is not set;")
+
+
+@pytest.mark.parametrize("command", ["intake", "sweep"])
+def test_who_publishes_asks_for_a_sink(command: str) -> None:
+    settings = {"DARKROOM_PROMPT_BUCKETS": "prompts", "DARKROOM_DOOR_TOKEN": "t"}
+    assert sentence(darkroom(command, **settings)).startswith("K_SINK is not set;")
 
 
 def test_a_port_that_is_taken(render: Running) -> None:

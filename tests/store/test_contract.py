@@ -81,6 +81,18 @@ def test_missing_reads_as_none(store: ObjectStore, folder: str) -> None:
     assert store.read(f"{folder}missing", limit=0) is None
 
 
+@pytest.mark.parametrize("name", ["a//b", "x" * 256 + "/y", "a/" + "y" * 1000, "a\\b"])
+def test_what_no_object_can_be_called_reads_as_none(store: ObjectStore, folder: str, name: str) -> None:
+    assert store.read(folder + name) is None
+
+
+def test_a_version_that_never_was_is_no_trouble(versioned: ObjectStore, folder: str) -> None:
+    versioned.write(f"{folder}object", b"body")
+    # SeaweedFS takes it for the current one.
+    found = versioned.read(f"{folder}object", "nonsense")
+    assert found is None or found.body == b"body"
+
+
 def test_read_limit(store: ObjectStore, folder: str) -> None:
     key = f"{folder}object"
     store.write(key, b"0123456789")
