@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import replace
 
 import structlog
@@ -75,8 +76,9 @@ class Expander:
 
     def carried(self, found: Carried) -> None:
         """Publish what the message itself carries."""
-        with self._slots.take():
-            prompts = self._files.carried(found)
+        prompts = self._files.carried(found)
+        # One prompt is no work that another would have to wait for.
+        with self._slots.take() if len(prompts) > 1 else nullcontext():
             context = found.context if len(prompts) == 1 else without_partition(found.context)
             self._publish(prompts, Batch(key_of(found.source, found.id), len(prompts)), context)
 

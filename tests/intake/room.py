@@ -69,6 +69,7 @@ class Room:
     clock: Clock = field(default_factory=Clock)
     sink: RecordingSink = field(default_factory=RecordingSink)
     health: Health = field(default_factory=Health)
+    slots: Slots = field(default_factory=Slots)
 
     def __post_init__(self) -> None:
         self.prompts = MemoryStore("prompts", self.clock, versioned=self.versioned)
@@ -89,7 +90,7 @@ class Room:
             sink=self.sink,
             store=self.images,
             metrics=self.metrics,
-            slots=Slots(2, 10),
+            slots=self.slots,
             at_once=self.at_once,
         )
         self.intake = Intake(

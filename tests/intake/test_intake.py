@@ -12,7 +12,7 @@ import pytest
 from events import IMAGE_REQUESTED, PROMPTS_DROPPED
 from events.request import ObjectRef, from_message, from_object, key_of
 from function import layout, progress
-from function.errors import Draining, NotAnEvent, SinkDown, StoreDown
+from function.errors import Busy, Draining, NotAnEvent, SinkDown, StoreDown
 from tests.darkroom import eventually
 from tests.fakes import RecordingSink
 from tests.intake.room import Room, WatchedSink
@@ -298,6 +298,18 @@ def test_nothing_overtakes_a_request_by_more_than_that() -> None:
     room.announce(room.drop("in/stars.jsonl", PROMPTS))
     assert seen == [3]
     assert len(room.requested) == 10
+
+
+def test_a_file_that_finds_too_many_others_is_sent_again_and_a_single_prompt_waits_for_none(room: Room) -> None:
+    ref = room.drop("in/stars.jsonl", PROMPTS)
+    with room.slots.take():
+        with pytest.raises(Busy):
+            room.announce(ref)
+        with pytest.raises(Busy):
+            drop(room, PROMPTS)
+        assert drop(room, PROMPTS[0]) == 202
+    assert room.announce(ref) == 202
+    assert len(room.requested) == 11
 
 
 # The expander: messages that carry prompts, and requests
