@@ -98,7 +98,7 @@ def test_a_sink_that_refuses_makes_the_answer_503_and_the_redelivery_free(sunk: 
     renders = sunk.process.metric("darkroom_renders_total")
     sunk.status = refusal
     answer = sunk.process.event(PROMPT, id=id_)
-    assert (answer.status, answer.data) == (503, b"the sink did not take the outcome\n")
+    assert (answer.status, answer.data) == (503, b"the sink did not take the event\n")
     key = sunk.told()["data"]["key"]
     assert not sunk.marked(key)
     sunk.status = 202

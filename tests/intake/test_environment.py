@@ -101,9 +101,7 @@ def test_a_prompt_file_is_answered_soon_and_in_little_memory(python: Path, seawe
         {"prompt": ""},
         {"prompt": "a {shape}", "matrix": {"shape": ["ring"]}},
     ]
-    seaweedfs.client.put_object(
-        Bucket=prompts, Key="in/mixed.jsonl", Body=b"\n".join(json.dumps(line).encode() for line in lines)
-    )
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
     limit = READY_WITHIN * allowance()
     ready, peaks = [], []
     for start in range(STARTS):
@@ -114,7 +112,10 @@ def test_a_prompt_file_is_answered_soon_and_in_little_memory(python: Path, seawe
         ):
             process.wait_ready()
             ready.append(time.monotonic() - process.began)
-            dropped = {"object": {"bucket": prompts, "key": "in/mixed.jsonl"}}
+            # A file of its own each time: what is recorded is not told again.
+            key = f"in/mixed-{start}.jsonl"
+            seaweedfs.client.put_object(Bucket=prompts, Key=key, Body=body)
+            dropped = {"object": {"bucket": prompts, "key": key}}
             assert process.event(dropped, id=str(start), type=PROMPTS_DROPPED).status == 202
             events = [event_of(deliveries.get(timeout=1)) for _ in range(4)]
             assert deliveries.empty()
