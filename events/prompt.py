@@ -91,6 +91,15 @@ def validate(received: object) -> Prompt:
         raise InvalidPrompt([_fault(row["loc"], row["type"], row["msg"]) for row in rows[:MAX_FAULTS]]) from None
 
 
+def faults_of(received: object) -> tuple[Fault, ...]:
+    """Everything that keeps `received`, a decoded JSON value, from being a prompt."""
+    try:
+        validate(received)
+    except InvalidPrompt as invalid:
+        return invalid.faults
+    return ()
+
+
 def _fault(loc: tuple[int | str, ...], kind: str, message: str) -> Fault:
     where = ".".join(str(part) for part in loc)[:100]
     if kind == "extra_forbidden":

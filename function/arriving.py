@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from events.dialects import Found, Nothing, read
@@ -20,13 +20,16 @@ class Arrival:
     found: Found
 
 
+def read_one(headers: Mapping[str, str], body: bytes) -> Arrival:
+    """The CloudEvent in an HTTP request (`headers` in lower case); `NotAnEvent` if it is none, or a batch."""
+    return _arrivals(lambda: (read_event(headers, body),))[0]
+
+
 def read_events(headers: Mapping[str, str], body: bytes) -> tuple[Arrival, ...]:
     """The CloudEvents in an HTTP request (`headers` in lower case), one or a batch; `NotAnEvent` if any is none."""
-    try:
-        messages = read_batch(headers, body) if media_type(headers) == BATCH else (read_event(headers, body),)
-        return tuple(Arrival(message, read(message)) for message in messages)
-    except NotACloudEvent as error:
-        raise NotAnEvent(str(error)) from error
+    if media_type(headers) != BATCH:
+        return (read_one(headers, body),)
+    return _arrivals(lambda: read_batch(headers, body))
 
 
 def read_drop(headers: Mapping[str, str], body: bytes) -> tuple[Arrival, ...]:
@@ -34,10 +37,18 @@ def read_drop(headers: Mapping[str, str], body: bytes) -> tuple[Arrival, ...]:
     if "ce-specversion" in headers or media_type(headers) in (STRUCTURED, BATCH):
         return read_events(headers, body)
     try:
-        message = Message(decode_json(body), body=body)
-        found = read(message)
-    except (NotACloudEvent, ValueError) as error:
+        data = decode_json(body)
+    except ValueError as error:
         raise NotAnEvent(str(error)) from error
-    if isinstance(found, Nothing):
-        found = plain(message.data, headers.get("idempotency-key")) or found
-    return (Arrival(message, found),)
+    (arrival,) = _arrivals(lambda: (Message(data, body=body),))
+    if isinstance(arrival.found, Nothing):
+        carried = plain(data, headers.get("idempotency-key"))
+        arrival = Arrival(arrival.message, carried or arrival.found)
+    return (arrival,)
+
+
+def _arrivals(messages: Callable[[], tuple[Message, ...]]) -> tuple[Arrival, ...]:
+    try:
+        return tuple(Arrival(message, read(message)) for message in messages())
+    except NotACloudEvent as error:
+        raise NotAnEvent(str(error)) from error

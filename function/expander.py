@@ -13,7 +13,7 @@ import structlog
 from events import IMAGE_REQUESTED
 from events.asking import Batch, requested
 from events.dialects import Carried
-from events.prompt import Fault, InvalidPrompt, validate
+from events.prompt import faults_of
 from events.request import ObjectRef, Request, key_of
 from function import progress
 from function.errors import Draining, PromptMismatch
@@ -84,12 +84,7 @@ class Expander:
 
     def request(self, request: Request) -> None:
         """Publish a request that came as it is, unless it is invalid."""
-        faults: tuple[Fault, ...] = ()
-        try:
-            validate(request.received)
-        except InvalidPrompt as invalid:
-            faults = invalid.faults
-        self._publish([Asked.of(request, faults)], Batch(request.key, 1), request.context)
+        self._publish([Asked.of(request, faults_of(request.received))], Batch(request.key, 1), request.context)
 
     def _publish(self, every: Iterable[Asked], batch: Batch, context: Mapping[str, str]) -> int:
         """How many of them have a record by now."""

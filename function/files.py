@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, Self
 
 from events.dialects import Carried
-from events.prompt import Fault, InvalidPrompt
+from events.prompt import Fault, sentence
 from events.promptfile import Entries, Entry, InvalidPromptFile, Limits, expand, read
 from events.request import ObjectRef, Request, from_message, from_object
 from function import layout
@@ -29,7 +29,7 @@ class Asked:
     @classmethod
     def of(cls, request: Request, faults: Sequence[Fault]) -> Self:
         """The request, refused if there are faults."""
-        return cls(request, InvalidRequest(str(InvalidPrompt(faults)), faults) if faults else None)
+        return cls(request, InvalidRequest(sentence(faults), faults) if faults else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from dataclasses import replace
 import structlog
 from flask import Response
 
-from events.dialects import Carried, Dropped, Nothing, Prompted, read
-from events.envelope import Message, NotACloudEvent
-from events.envelope import read as read_event
+from events.dialects import Carried, Dropped, Nothing, Prompted
+from events.envelope import Message
 from events.request import ObjectRef, context_of
 from function.app import reply
-from function.errors import NotAnEvent, WouldExpand
+from function.arriving import read_one
+from function.errors import WouldExpand
 from function.files import Asked, PromptFiles, Prompts
 from function.rendering import Darkroom
 
@@ -28,11 +28,8 @@ class RenderDoor:
         self._files = files
 
     def __call__(self, headers: Mapping[str, str], body: bytes) -> Response:
-        try:
-            message = read_event(headers, body)
-            found = read(message)
-        except NotACloudEvent as error:
-            raise NotAnEvent from error
+        arrival = read_one(headers, body)
+        message, found = arrival.message, arrival.found
         context = context_of(message)
         match found:
             case Nothing(reason):

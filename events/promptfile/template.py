@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from events.prompt import MAX_FAULTS, Fault, InvalidPrompt, Prompt, canonical, validate
+from events.prompt import MAX_FAULTS, Fault, Prompt, canonical, faults_of
 from events.promptfile.matrix import Matrix
 from events.promptfile.written import Written
 
@@ -44,7 +44,7 @@ class Template:
         for prompt in self.matrix.applied(self.received) if self.matrix else (self.received,):
             for run in range(self.runs):
                 received = _seeded(prompt, run)
-                yield Entry(received, _placed(self.where, _faults_of(received)))
+                yield Entry(received, _placed(self.where, faults_of(received)))
 
 
 class Defaults:
@@ -59,7 +59,7 @@ class Defaults:
             *_size_faults(written),
             *(self.matrix.faults if self.matrix else ()),
             *_runs_faults(written.get("runs", 1)),
-            *_faults_of(prompt),
+            *faults_of(prompt),
         )
         self.faults = _placed("defaults", faults[:MAX_FAULTS])
 
@@ -84,20 +84,11 @@ def template_of(written: Written, defaults: Defaults) -> Template:
         *_size_faults(value),
         *(matrix.faults_in(prompt) if matrix else ()),
         *_runs_faults(runs),
-        *(fault for fault in _faults_of(prompt) if fault.where.partition(".")[0] not in chosen),
+        *(fault for fault in faults_of(prompt) if fault.where.partition(".")[0] not in chosen),
     )
     if faults:
         return Template(where, value, faults=_placed(where, faults[:MAX_FAULTS]))
     return Template(where, prompt, matrix, runs)
-
-
-def _faults_of(received: object) -> tuple[Fault, ...]:
-    """Everything that is wrong with a prompt."""
-    try:
-        validate(received)
-    except InvalidPrompt as invalid:
-        return invalid.faults
-    return ()
 
 
 def _runs_faults(runs: object) -> Iterator[Fault]:
