@@ -16,6 +16,7 @@ help:
 	@echo "make demo     draw three prompts, from a bucket to completion events, into demo/"
 	@echo "              KEEP=1 leaves the servers running for prompts of your own"
 	@echo "make test     run every test (CI=true: a missing test server is a failure, no skip)"
+	@echo "make chaos    run the crash, fault, delivery and fuzz harnesses at full size (up to 100 minutes)"
 	@echo "make check    lint, formatting, types, import rules, module sizes"
 	@echo "make format   put the code into shape"
 	@echo "make docs     write the schemas and the tables of README.md and docs/events.md again from the code"
@@ -26,10 +27,15 @@ help:
 demo: environment-demo
 	@keep='$(KEEP)'; $(BIN)/darkroom demo $${keep:+--keep}
 
-test: check
+test: check servers
+	$(BIN)/python -m pytest --ignore=tests/checks
+
+chaos: environment-test servers
+	DARKROOM_CHAOS=full $(BIN)/python -m pytest -s -v -m chaos
+
+servers:
 	@if command -v go >/dev/null; then bash tests/servers/install_minio.sh; fi
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then bash tests/servers/install_kafka.sh; fi
-	$(BIN)/python -m pytest --ignore=tests/checks
 
 check: environment-test
 	$(BIN)/ruff check
@@ -77,4 +83,4 @@ python:
 		echo "Darkroom needs Python 3.11 or newer, and '$(PYTHON)' is none: name one, as in 'make demo PYTHON=python3.12'." >&2; \
 		exit 1; }
 
-.PHONY: help demo test check format docs lock clean environment-demo environment-test python
+.PHONY: help demo test chaos check servers format docs lock clean environment-demo environment-test python

@@ -62,10 +62,19 @@ class Claim:
     died, so that this one may only commit that fact.
     """
 
-    def __init__(self, ledger: Ledger, request: Request, number: int, owner: str, *, exhausted: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        request: Request,
+        number: int,
+        owner: str,
+        *,
+        exhausted: bool = False,
+        found: Outcome | None = None,
+    ) -> None:
         self.number = number
         self.exhausted = exhausted
-        self.found: Outcome | None = None
+        self.found = found
         self._ledger = ledger
         self._request = request
         self._body = {"owner": owner, "prompt_hash": request.prompt_hash}
@@ -182,6 +191,9 @@ class Ledger:
     def claim(self, request: Request) -> Iterator[Claim]:
         """Hold the right to render `request`; `InProgress` while another attempt holds it."""
         claim = self._take(request)
+        if claim.found:
+            yield claim
+            return
         claim.start()
         reason, counts = COMMITTED, False
         try:
@@ -228,6 +240,9 @@ class Ledger:
                 return Claim(self, request, number, owner, exhausted=exhausted)
             if self.alive(attempt):
                 raise InProgress
+            if attempt.ended == COMMITTED and (found := self.outcome(request)):
+                # Its record came between our look at the records and ours at the claims.
+                return Claim(self, request, number, owner, found=found)
             counted += attempt.counts
         # All are over and the last did not get to say so; to say it needs no claim, for the first record wins.
         return Claim(self, request, MAX_ATTEMPTS + 1, owner, exhausted=True)
