@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from events.contract.event import ImageRequested, PromptsDropped
-from events.request import COPIED, ObjectRef, Request
+from events.request import CARRIED, ObjectRef, Request
 
 NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -33,8 +33,8 @@ def dropped(ref: ObjectRef, context: Mapping[str, str] = NO_CONTEXT) -> dict[str
     )
 
 
-def requested(request: Request, batch: Batch) -> dict[str, Any]:
-    """The event that asks for `request`, whose prompt is valid, in its JSON form."""
+def requested(request: Request, batch: Batch | None = None) -> dict[str, Any]:
+    """The event that asks for `request`, whose prompt is valid, in its JSON form; by itself, without a `batch`."""
     # As received, to the last digit: by its hash, prompts under one key are told apart.
     data: Any = request.received
     subject = request.id
@@ -45,14 +45,14 @@ def requested(request: Request, batch: Batch) -> dict[str, Any]:
         id=request.id,
         source=request.source,
         subject=subject,
-        batchid=batch.id,
         batchindex=request.index,
-        batchsize=batch.size,
         data=data,
+        **({"batchid": batch.id, "batchsize": batch.size} if batch else {}),
+        **({"retry": request.retry} if request.retry else {}),
         **({"partitionkey": request.key} | _copied(request.context)),
     )
     return event | {"data": data}
 
 
 def _copied(context: Mapping[str, str]) -> dict[str, str]:
-    return {name: context[name] for name in COPIED if name in context}
+    return {name: context[name] for name in CARRIED if name in context}

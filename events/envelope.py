@@ -20,6 +20,9 @@ STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 REQUIRED: Final = ("specversion", "id", "source", "type")
 IDENTITY: Final = ("id", "source")
+# Attributes that hold an instant: one of CloudEvents' own, and its documented extension for when an event is stale.
+EXPIRY: Final = "expirytime"
+INSTANTS: Final = ("time", EXPIRY)
 # What no attribute may hold (CloudEvents 1.0, section 3.2): control characters, surrogates and noncharacters.
 FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 NAME: Final = re.compile(r"[a-z0-9]+")
@@ -119,12 +122,18 @@ def read_batch(headers: Mapping[str, str], body: bytes) -> tuple[Message, ...]:
 
 
 def _binary(headers: Mapping[str, str], body: bytes) -> Message:
+    sent = sent_in(headers)
+    return _message(sent, _decoded(body, sent) if body else None, body)
+
+
+def sent_in(headers: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes of a binary-mode event as they were sent, whatever they are."""
     sent: dict[str, Any] = {
         name[3:]: _unescaped(name[3:], value) for name, value in headers.items() if name.startswith("ce-")
     }
     # The content type is the one place for it: HTTP binding, section 3.1.1.
     sent["datacontenttype"] = headers.get("content-type") or None
-    return _message(sent, _decoded(body, sent) if body else None, body)
+    return {name: value for name, value in sent.items() if value is not None}
 
 
 def _unescaped(name: str, value: str) -> str:
@@ -179,20 +188,12 @@ def _is_json(sent: Mapping[str, Any]) -> bool:
 
 def _message(sent: Mapping[str, Any], data: object, body: bytes) -> Message:
     # The SDK invents a missing id, time or specversion, which would make every redelivery a new event: so the required
-    # attributes (CloudEvents 1.0, section 3.1) are looked for first, and the SDK is only asked whether it agrees.
-    missing = [name for name in REQUIRED if not isinstance(sent.get(name), str) or not sent[name]]
-    if missing:
-        raise NotACloudEvent(f"required attributes are missing: {', '.join(missing)}")
-    if sent["specversion"] != "1.0":
-        raise NotACloudEvent("only CloudEvents 1.0 is understood")
-    # They are told again with every outcome, which no broker could hand on.
-    if any(FORBIDDEN.search(sent[name]) for name in REQUIRED):
-        raise NotACloudEvent("a required attribute holds what is no character of a text")
+    # attributes are looked for first, and the SDK is only asked whether it agrees.
+    check_required(sent)
     # null means unset: JSON format, section 2.2.
     values = {_name(name): value for name, value in sent.items() if value is not None}
     attributes = {name: _text(value) for name, value in values.items()}
-    if "time" in values:
-        values["time"] = _instant(attributes["time"])
+    values |= {name: instant(attributes[name]) for name in INSTANTS if name in values}
     try:
         CloudEvent(values)
     except CloudEventValidationError:
@@ -201,11 +202,27 @@ def _message(sent: Mapping[str, Any], data: object, body: bytes) -> Message:
     return Message(data, attributes, body)
 
 
-def _instant(text: str) -> datetime:
+def check_required(sent: Mapping[str, Any]) -> None:
+    """`NotACloudEvent` where an attribute that every event has (CloudEvents 1.0, section 3.1) is missing or no text."""
+    missing = [name for name in REQUIRED if not isinstance(sent.get(name), str) or not sent[name]]
+    if missing:
+        raise NotACloudEvent(f"required attributes are missing: {', '.join(missing)}")
+    if sent["specversion"] != "1.0":
+        raise NotACloudEvent("only CloudEvents 1.0 is understood")
+    # They are told again with every outcome, which no broker could hand on.
+    if any(FORBIDDEN.search(sent[name]) for name in REQUIRED):
+        raise NotACloudEvent("a required attribute holds what is no character of a text")
+
+
+def instant(text: str) -> datetime:
+    """The instant that an attribute names (RFC 3339); `NotACloudEvent` if it names none."""
     try:
-        return datetime.fromisoformat(text.upper())
+        found = datetime.fromisoformat(text.upper())
     except ValueError:
-        raise NotACloudEvent("the time is none") from None
+        raise NotACloudEvent("a time is none") from None
+    if found.tzinfo is None:
+        raise NotACloudEvent("a time has no zone")
+    return found
 
 
 def _name(name: str) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, Self
 from urllib.parse import quote
 
-from events.envelope import FORBIDDEN, Message
+from events.envelope import EXPIRY, FORBIDDEN, Message, instant
 from events.prompt import prompt_hash
 
 # Copied from a request to its outcome: CloudEvents' documented extensions for correlation, partitioning and tracing.
 COPIED: Final = ("correlationid", "partitionkey", "traceparent", "tracestate")
+# Copied from what was dropped to its requests; an outcome does not go stale.
+CARRIED: Final = (*COPIED, EXPIRY)
 
 
 def key_of(source: str, id: str) -> str:
@@ -92,7 +95,7 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt as received, with its CloudEvents identity."""
+    """One prompt as received, with its CloudEvents identity; `retry` says which retry it is, 0 that it is none."""
 
     source: str
     id: str
@@ -100,6 +103,7 @@ class Request:
     object: ObjectRef | None = None
     index: int = 0
     context: Mapping[str, str] = field(default_factory=dict)
+    retry: int = 0
 
     @property
     def key(self) -> str:
@@ -110,15 +114,25 @@ class Request:
         return prompt_hash(self.received)
 
     @property
+    def expires(self) -> datetime | None:
+        """From when on it is not to be drawn any more."""
+        return instant(self.context[EXPIRY]) if EXPIRY in self.context else None
+
+    def retried(self, number: int) -> Request:
+        """The same once more, under an id of its own, and without an expiry, which may be why it is asked again."""
+        context = {name: value for name, value in self.context.items() if name != EXPIRY}
+        return replace(self, id=_digest(self.id, str(number)), context=context, retry=number)
+
+    @property
     def seed(self) -> int:
         """The seed of a request that leaves it open: a redelivery draws the same picture."""
         return int(self.key[:16], 16)
 
 
 def context_of(message: Message) -> dict[str, str]:
-    """What of a CloudEvent's attributes goes on to the outcome."""
+    """What of a CloudEvent's attributes goes on to the requests in it."""
     sent = message.attributes
-    return {name: sent[name] for name in COPIED if name in sent and not FORBIDDEN.search(sent[name])}
+    return {name: sent[name] for name in CARRIED if name in sent and not FORBIDDEN.search(sent[name])}
 
 
 def from_object(ref: ObjectRef, index: int, received: object) -> Request:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from events.envelope import write
 from function.config import Settings
-from function.errors import DarkroomError, TooLarge, Unauthorized
+from function.errors import DarkroomError, TooLarge, Unauthorized, Unavailable, of_the_machine
 from function.health import Health, State
 from function.metrics import Metrics
 from function.slots import Slots
@@ -46,10 +46,14 @@ def create_app(
     event: Door,
     drop: Door | None = None,
     guard_events: bool = False,
+    max_body: int = MAX_BODY,
 ) -> Flask:
-    """The application: `event` answers `POST /` (with the token if `guard_events`), `drop` answers `POST /drop`."""
+    """The application: `event` answers `POST /` (with the token if `guard_events`), `drop` answers `POST /drop`.
+
+    Bodies of more than `max_body` bytes are refused.
+    """
     app = Flask("darkroom")
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config |= {"MAX_CONTENT_LENGTH": max_body, "PROVIDE_AUTOMATIC_OPTIONS": False}
 
     def add(path: str, door: Door, *, guarded: bool, status_of: Callable[[DarkroomError], int]) -> None:
         answering = Answering(metrics)
@@ -111,9 +115,9 @@ class Answering:
         except DarkroomError as error:
             log.warning("answer.error", path=path, error=type(error).__name__, detail=str(error))
             response = _refusal(error, status_of)
-        except Exception:
+        except Exception as error:
             log.exception("answer.crashed", path=path)
-            response = Response(status=500)
+            response = _refusal(Unavailable(), status_of) if of_the_machine(error) else Response(status=500)
         self._metrics.answers.labels(path, str(response.status_code)).inc()
         return response
 
@@ -139,5 +143,6 @@ def _check_token(settings: Settings, header: str) -> None:
     if settings.door_token is None:
         return
     sent = header.removeprefix("Bearer ").strip()
-    if not hmac.compare_digest(sent.encode(), settings.door_token.get_secret_value().encode()):
+    # WSGI shows a header's bytes as Latin-1.
+    if not hmac.compare_digest(sent.encode("latin-1"), settings.door_token.get_secret_value().encode()):
         raise Unauthorized

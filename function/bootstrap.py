@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import structlog
 from flask import Flask
 
 from function.app import create_app
+from function.archive import MAX_LETTER, Archive
+from function.check_store import KEYS, RACERS, Finding, check_store, require_kept
 from function.config import Settings, WrongSettings
 from function.expander import Expander
 from function.files import PromptFiles
@@ -17,6 +20,7 @@ from function.images import Images
 from function.intake import Intake
 from function.ledger import Ledger
 from function.metrics import Metrics
+from function.race import RACER_PATIENCE
 from function.render import Renderer
 from function.render_door import RenderDoor
 from function.rendering import Darkroom
@@ -32,6 +36,10 @@ from function.telling import ImageUrls, PresignedUrls, PublicUrls, Telling
 PATIENCE = 60.0
 # Files that intake reads at once, and seconds that others wait before they are sent again: more would hold up the door.
 FILES_AT_ONCE, FILE_PATIENCE = 2, 10.0
+
+log = structlog.get_logger()
+
+Around = Callable[[ObjectStore], ObjectStore]
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,31 @@ def image_store(settings: Settings) -> ObjectStore:
     return S3Store(s3_client(connections=settings.publish_at_once + 10), settings.image_bucket, public)
 
 
-def foundation(settings: Settings, *, results_tell: bool = False) -> Foundation:
-    health, metrics = Health(), Metrics()
-    store = image_store(settings)
+def check_image_store(settings: Settings, racers: int = RACERS, keys: int = KEYS) -> Iterator[Finding]:
+    """What becomes of each promise of the image bucket, tried by two clients as two processes have them."""
+    one, other = (S3Store(s3_client(), settings.image_bucket) for _ in range(2))
+    clients = (s3_client(attempts=1, patience=RACER_PATIENCE, connections=racers) for _ in range(2))
+    return check_store(one, other, racers, keys, racing=[S3Store(client, settings.image_bucket) for client in clients])
+
+
+def _after_check(settings: Settings, load: Callable[[], None]) -> Callable[[], None]:
+    """`load`, if the settings want it only after the image bucket has kept its promises."""
+
+    def checked() -> None:
+        require_kept(check_image_store(settings), lambda sentence: log.error("store.broken", error=sentence))
+        log.info("store.checked", bucket=settings.image_bucket)
+        load()
+
+    return checked if settings.check_store else load
+
+
+def _unchanged(store: ObjectStore) -> ObjectStore:
+    return store
+
+
+def foundation(settings: Settings, *, results_tell: bool = False, around: Around = _unchanged) -> Foundation:
+    health, metrics = Health(settings.drain_grace), Metrics()
+    store = around(image_store(settings))
     sink = None
     if settings.sink:
         sink = HttpSink(settings.sink, settings.ce_overrides, settings.ca_certs, connections=settings.publish_at_once)
@@ -87,7 +117,7 @@ def foundation(settings: Settings, *, results_tell: bool = False) -> Foundation:
         urls = PublicUrls(settings.public_url)
     ledger = Ledger(
         store,
-        S3Store(s3_client(attempts=1, patience=settings.beat), settings.image_bucket),
+        around(S3Store(s3_client(attempts=1, patience=settings.beat), settings.image_bucket)),
         lease=settings.lease,
         beat=settings.beat,
         told_by="sink" if sink else "reply",
@@ -110,10 +140,16 @@ def foundation(settings: Settings, *, results_tell: bool = False) -> Foundation:
     return Foundation(health, metrics, store, files, sink, settling)
 
 
-def build(settings: Settings, renderer: Renderer | None = None, *, standalone: bool = False) -> Function:
-    """What renders, as the settings want it; nothing runs and nothing is loaded yet."""
+def build(
+    settings: Settings, renderer: Renderer | None = None, *, standalone: bool = False, around: Around = _unchanged
+) -> Function:
+    """What renders, as the settings want it; nothing runs and nothing is loaded yet.
+
+    `around` gives another image bucket for each client of it, such as one that can be watched.
+    """
     renderer = renderer or renderer_for(settings)
-    base = foundation(settings, results_tell=standalone)
+    base = foundation(settings, results_tell=standalone, around=around)
+    load = _after_check(settings, renderer.load)
     darkroom = Darkroom(
         settling=base.settling,
         slots=Slots(patience=PATIENCE if standalone else 0),
@@ -124,12 +160,19 @@ def build(settings: Settings, renderer: Renderer | None = None, *, standalone: b
     )
     event = RenderDoor(darkroom, base.files)
     if not standalone:
-        return Function(create_app(settings, base.health, base.metrics, event=event), base.health, renderer.load)
+        return Function(create_app(settings, base.health, base.metrics, event=event), base.health, load)
     alone = Standalone(darkroom, base.files, base.store, base.health)
-    sweep = Sweep(base.store, base.files, base.settling.telling, alone.offer, horizon=settings.horizon)
+    sweep = Sweep(
+        base.store,
+        base.files,
+        base.settling.telling,
+        alone.offer,
+        horizon=settings.horizon,
+        untold_after=settings.untold_after,
+    )
     # Standalone has both doors on one port, which no cluster guards.
     app = create_app(settings, base.health, base.metrics, event=event, drop=alone.door, guard_events=True)
-    return Function(app, base.health, renderer.load, lambda: alone.start(sweep, settings.sweep_interval))
+    return Function(app, base.health, load, lambda: alone.start(sweep, settings.sweep_interval))
 
 
 def build_intake(settings: Settings) -> Function:
@@ -147,7 +190,7 @@ def build_intake(settings: Settings) -> Function:
     )
     intake = Intake(files=base.files, expander=expander, sink=sink, health=base.health, metrics=base.metrics)
     app = create_app(settings, base.health, base.metrics, event=intake.event, drop=intake.drop)
-    return Function(app, base.health)
+    return Function(app, base.health, _after_check(settings, lambda: None))
 
 
 def build_sweep(settings: Settings) -> Sweep:
@@ -161,7 +204,34 @@ def build_sweep(settings: Settings) -> Sweep:
         forgotten_after=settings.forgotten_after,
         republish_after=settings.republish_after,
     )
-    return Sweep(base.store, base.files, base.settling.telling, offer, horizon=settings.horizon)
+    return Sweep(
+        base.store,
+        base.files,
+        base.settling.telling,
+        offer,
+        horizon=settings.horizon,
+        untold_after=settings.untold_after,
+    )
+
+
+def build_archive(settings: Settings) -> Function:
+    """What keeps dead letters."""
+    health = Health(settings.drain_grace)
+    door = Archive(image_store(settings), health)
+    load = _after_check(settings, lambda: None)
+    return Function(create_app(settings, health, Metrics(), event=door, max_body=MAX_LETTER), health, load)
+
+
+def sink_of(settings: Settings, to: str | None = None) -> Sink:
+    """Where a command sends events: `to`, with the door's token, or the settings' sink; `WrongSettings` without both.
+
+    It may be render itself, which answers after the picture.
+    """
+    url = to or settings.sink
+    token = settings.door_token.get_secret_value() if to and settings.door_token else None
+    patience = settings.render_limit
+    sink = HttpSink(url, settings.ce_overrides, settings.ca_certs, patience=patience, token=token) if url else None
+    return _needed(sink)
 
 
 def _needed(sink: Sink | None) -> Sink:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from events.contract import PUBLISHED, published
-from function import __version__
+from function import __version__, backstops
 from function.config import Settings, WrongSettings, unknown
 from function.errors import DarkroomError
+from function.extras import needs
 from function.render.weights import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ def intake() -> None:
 
 
 @main.command()
+def archive() -> None:
+    """Keep dead letters in the image bucket: the dead-letter sink of brokers and Triggers."""
+    from function.bootstrap import build_archive
+
+    settings = _settings()
+    _run(build_archive(settings), settings)
+
+
+@main.command()
 def sweep() -> None:
     """Announce forgotten files and tell untold outcomes, once; for a CronJob beside a broker."""
     from function.bootstrap import build_sweep
@@ -73,15 +82,10 @@ def sweep() -> None:
         )
 
 
-def _needs(extra: str, *modules: str) -> None:
-    if missing := [name for name in modules if find_spec(name) is None]:
-        raise click.ClickException(f"{', '.join(missing)} is not installed; install Darkroom with its extra [{extra}]")
-
-
 def _serve(*, standalone: bool) -> None:
     from function.bootstrap import build
 
-    _needs("render", "torch", "diffusers", "transformers")
+    needs("render", "torch", "diffusers", "transformers")
 
     settings = _settings()
     if standalone:
@@ -141,24 +145,42 @@ def status(what: str) -> None:
 
     settings = Settings.from_environment(os.environ)
     ledger = Ledger(image_store(settings), lease=settings.lease)
-    for line in describe(what, ledger, lambda bucket: S3Store(s3_client(), bucket), settings.prompt_limits):
+    lines = describe(
+        what,
+        ledger,
+        lambda bucket: S3Store(s3_client(), bucket),
+        settings.prompt_limits,
+        horizon=settings.horizon,
+    )
+    for line in lines:
         click.echo(line)
 
 
-@main.command("check-store")
-@click.option("--racers", default=32, show_default=True, help="Simultaneous creates of one key.")
-@click.option("--keys", default=20, show_default=True, help="Keys that are raced for.")
-def check_store(*, racers: int, keys: int) -> None:
-    """Prove on the image bucket that exactly one of many simultaneous creates wins."""
-    from function.bootstrap import image_store
-    from function.check_store import check_store as check
+_KEPT = {True: "ok    ", False: "BROKEN", None: "?     "}
 
-    broken = 0
-    for finding in check(image_store(Settings.from_environment(os.environ)), racers, keys):
-        click.echo(f"{'ok    ' if finding.kept else 'BROKEN'}  {finding.promise}: {finding.seen}")
-        broken += not finding.kept
+
+@main.command("check-store")
+@click.option(
+    "--racers", default=32, show_default=True, type=click.IntRange(2, 256), help="Simultaneous creates of a key."
+)
+@click.option("--keys", default=20, show_default=True, type=click.IntRange(1), help="Keys that are raced for.")
+def check_store(*, racers: int, keys: int) -> None:
+    """Prove on the image bucket that the store keeps the promises that Darkroom stands on."""
+    from function.bootstrap import check_image_store
+
+    broken, untried = 0, 0
+    for finding in check_image_store(Settings.from_environment(os.environ), racers, keys):
+        click.echo(f"{_KEPT[finding.kept]}  {finding}")
+        broken += finding.kept is False
+        untried += finding.kept is None
     if broken:
-        raise click.ClickException("this store cannot keep requests from being rendered twice; use another one")
+        raise click.ClickException(f"the store broke {broken} of its promises; Darkroom cannot stand on it as it is")
+    if untried:
+        raise click.ClickException("not every promise could be tried; do what the line with ? says, and try again")
+
+
+main.add_command(backstops.replay)
+main.add_command(backstops.retry)
 
 
 @main.command()
@@ -175,8 +197,8 @@ def demo(*, keep: bool, folder: str) -> None:
     """Start an S3 server and Darkroom, drop three prompts, and show what comes out."""
     from pathlib import Path
 
-    _needs("render", "torch", "diffusers", "transformers")
-    _needs("demo", "tqdm")
+    needs("render", "torch", "diffusers", "transformers")
+    needs("demo", "tqdm")
     from function.demo.story import run
 
     sys.exit(run(Path(folder), keep=keep))

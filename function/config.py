@@ -23,7 +23,7 @@ KNATIVE: Final = {"port": "PORT", "sink": "K_SINK", "ce_overrides": "K_CE_OVERRI
 # What makes an outcome that outcome; SinkBinding's overrides are for extensions.
 RESERVED: Final = frozenset(
     {"data", "datacontenttype", "dataschema", "id", "source", "specversion", "subject", "time", "type"}
-    | {"batchid", "batchindex", "batchsize", "causationid"}
+    | {"batchid", "batchindex", "batchsize", "causationid", "expirytime", "retry"}
 )
 
 
@@ -80,13 +80,17 @@ class Settings(BaseModel):
         "auto", description="auto: float16 on a GPU, float32 on a CPU"
     )
     render_limit: Seconds = Field(540, description="seconds that a render may take; below Knative's timeoutSeconds")
+    check_store: bool = Field(
+        default=False, description="prove at start that the store keeps its promises, and serve no other"
+    )
     lease: Seconds = Field(30, description="seconds without a beat after which an attempt counts as dead")
     sweep_interval: Seconds = Field(30, description="seconds between sweeps in standalone")
     horizon: Seconds = Field(7 * 86400, description="seconds after which the sweep leaves an object alone")
     forgotten_after: Seconds = Field(600, description="seconds after which the sweep announces an unread object")
     republish_after: Seconds = Field(
-        7200, description="seconds after which the sweep announces a file with prompts that have no outcome yet"
+        18_000, description="seconds after which the sweep announces a file with prompts that have no outcome yet"
     )
+    untold_after: Seconds = Field(60, description="seconds after which the sweep tells an outcome that the sink lacks")
     publish_at_once: int = Field(16, ge=1, le=256, description="requests of prompt files that intake publishes at once")
     url_expiry: int = Field(86400, ge=1, le=604_800, description="seconds that a presigned image URL lives, at most")
     public_url: str | None = Field(

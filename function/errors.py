@@ -11,10 +11,10 @@ DarkroomError
 │  ├─ Busy                 429
 │  └─ Unavailable          503
 │     ├─ Starting · Draining · GpuLost
-│     └─ StoreDown · SinkDown · AccessDenied · BucketMissing
+│     └─ StoreDown · SinkDown · SinkRefused · AccessDenied · BucketMissing
 └─ Failed                  the request's own outcome: answered 200, told, recorded
    ├─ InvalidRequest · InvalidFile           recorded without a claim
-   ├─ AttemptsExhausted · RenderLimitExceeded · OutOfMemory · NoPicture
+   ├─ AttemptsExhausted · Expired · RenderLimitExceeded · OutOfMemory · NoPicture
    └─ PromptMismatch · ObjectGone            told, not recorded
 """
 
@@ -151,10 +151,14 @@ class SinkDown(Unavailable):
     message = "the sink did not take the event"
 
 
+class SinkRefused(SinkDown):
+    """The sink answered that this one event is not for it, or not now."""
+
+
 class Failed(DarkroomError):
     """The request itself ends here: an outcome with a code, a sentence and its faults."""
 
-    case = "attempts used up, render limit exceeded, out of memory, no picture but NaN"
+    case = "expired, attempts used up, render limit exceeded, out of memory, no picture but NaN"
     event_status, drop_status = 200, 202
     code: ClassVar[Code]
 
@@ -191,7 +195,14 @@ class AttemptsExhausted(Failed):
     """Too many attempts at this request died."""
 
     code: ClassVar[Code] = "attempts_exhausted"
-    message = "the render died on every attempt; this prompt is not tried again"
+    message = "three renders of this prompt died, or 32 could not be finished; it is not tried again"
+
+
+class Expired(Failed):
+    """The request's expirytime had passed when its render would have begun."""
+
+    code: ClassVar[Code] = "expired"
+    message = "the event's expirytime passed before it was drawn; send it with a new id and a later one"
 
 
 class RenderLimitExceeded(Failed):
@@ -221,3 +232,8 @@ class PromptMismatch(Failed):
     case = "another prompt under the same key"
     code: ClassVar[Code] = "prompt_mismatch"
     message = "another prompt was already sent with the same source and id; send it with a new id"
+
+
+def of_the_machine(error: BaseException) -> bool:
+    """Whether memory, threads, files or disk have run out: no fault of the request, and it may go well elsewhere."""
+    return isinstance(error, MemoryError | OSError) or str(error) == "can't start new thread"

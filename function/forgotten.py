@@ -42,6 +42,8 @@ class Forgotten:
             return seen.done
         log.info("sweep.dropped_again", bucket=ref.bucket, published=seen is not None)
         self._sink.tell(dropped(as_read))
-        # Until the broker has brought it, the next sweeps leave it alone.
-        progress.write(self._store, as_read, seen.count if seen else 0, done=False)
+        # Until the broker has brought it, the next sweeps leave it alone; whoever has read it meanwhile knows better.
+        now = progress.read(self._store, as_read)
+        if now is None or now.age >= self._republish_after:
+            progress.write(self._store, as_read, now.count if now else 0, done=False)
         return False

@@ -22,7 +22,7 @@ from function.errors import DarkroomError, TooLarge
 from function.health import State
 from function.logs import configure
 from function.render.weights import ModelUnavailable
-from function.server import THREADS, leave, load_model
+from function.server import GPU_LOST, LAST_WORDS, LOAD_FAILED, THREADS, leave, load_model
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -49,8 +49,7 @@ class Function:
             leave(1)
         for sentence in unknown(cfg):
             log.warning("settings.unknown", detail=sentence)
-        loading = (self._built.load, self._built.health)
-        threading.Thread(target=load_model, args=loading, name="load", daemon=True).start()
+        threading.Thread(target=_live, args=(self._built,), name="life", daemon=True).start()
 
     async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; a body over the limit is not read to its end."""
@@ -95,6 +94,16 @@ class Function:
             input_stream=BytesIO(body),
         ).get_environ()
         return Response.from_app(self._built.app, environ, buffered=True)
+
+
+def _live(built: Built) -> None:
+    """Load the model, and end the process with the code of `function.server` when nothing can be rendered any more."""
+    failed = threading.Event()
+    load_model(built.load, built.health, failed.set)
+    built.health.wait_over()
+    if built.health.state is State.DEFUNCT:
+        built.health.wait_idle(LAST_WORDS)
+        leave(LOAD_FAILED if failed.is_set() else GPU_LOST)
 
 
 async def _body(scope: Mapping[str, Any], receive: Receive) -> bytes | None:

@@ -6,13 +6,18 @@ STARTING ──loaded──► READY ──drain──► DRAINING
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import Final
 
 from function.errors import Draining, GpuLost, Starting
+
+# Seconds of a shutdown's grace, a quarter of it at most, that are left to work that is given up, for saying so.
+FAREWELL: Final = 5.0
 
 
 class State(Enum):
@@ -23,9 +28,11 @@ class State(Enum):
 
 
 class Health:
-    """One state, read by the probes, and a count of what is being worked on."""
+    """One state, read by the probes, and a count of the work that a shutdown waits for, at most `grace` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = math.inf) -> None:
+        self.grace = grace
+        self._give_up_at = math.inf
         self._state = State.STARTING
         self._working = 0
         self._changed = threading.Condition()
@@ -44,9 +51,20 @@ class Health:
     def drain(self) -> None:
         """Refuse new work from now on."""
         with self._changed:
-            if self._state is not State.DEFUNCT:
+            if self._state not in (State.DRAINING, State.DEFUNCT):
                 self._state = State.DRAINING
+                self._give_up_at = time.monotonic() + self.grace - min(FAREWELL, self.grace / 4)
                 self._changed.notify_all()
+
+    def check_grace(self) -> None:
+        """`Draining` when running work has to be given up, so that another process may take it over at once."""
+        if time.monotonic() > self._give_up_at:
+            raise Draining
+
+    def check_gpu(self) -> None:
+        """`GpuLost` once nothing can be rendered in this process any more."""
+        if self._state is State.DEFUNCT:
+            raise GpuLost
 
     def lost(self) -> None:
         """Nothing can be rendered in this process any more."""

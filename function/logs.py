@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import structlog
+
+
+class _MayBeLost:
+    """A stream, but for what cannot be written to it: a full disk under the log is no reason to refuse a request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def configure(log_format: Literal["auto", "console", "json"]) -> None:
@@ -24,6 +41,6 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
     )
     structlog.configure(
         processors=shared + last,
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _MayBeLost(sys.stderr))),
         cache_logger_on_first_use=True,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from events.envelope import encode_json
 from events.request import ObjectRef
 from function import layout
+from function.errors import StoreDown
+from function.records import json_object
 from function.store import ObjectStore
 
 
@@ -23,11 +24,13 @@ class Progress:
 def read(store: ObjectStore, ref: ObjectRef) -> Progress | None:
     """The progress of the file, as read; None if there is none, or none that can be read: it follows from records."""
     stored = store.read(layout.file(ref.file_key))
+    if stored is None:
+        return None
     try:
-        body = json.loads(stored.body) if stored else None
-    except ValueError:
-        body = None
-    if stored is None or not isinstance(body, dict) or type(body.get("count")) is not int:
+        body = json_object(stored.body)
+    except StoreDown:
+        return None
+    if type(body.get("count")) is not int:
         return None
     return Progress(body["count"], body.get("done") is True, stored.age)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
+
+import structlog
 
 from events.outcome import Outcome, completed
 from events.prompt import InvalidPrompt, Prompt, validate
 from events.request import Request
 from function.errors import (
     AttemptsExhausted,
+    Expired,
     Failed,
     GpuLost,
     InvalidRequest,
@@ -24,6 +30,8 @@ from function.metrics import Metrics
 from function.render import Renderer
 from function.settling import Settling
 from function.slots import Slots
+
+log = structlog.get_logger()
 
 
 class Darkroom:
@@ -60,16 +68,22 @@ class Darkroom:
             prompt = validate(request.received)
         except InvalidPrompt as invalid:
             return self.settling.invalid(request, InvalidRequest(str(invalid), invalid.faults))
-        with self._slots.take(), self._ledger.claim(request) as claim:
-            return claim.found or claim.commit(self._develop(request, prompt, claim))
+        with self._slots.take():
+            # Whoever waited for the slot may find that its last holder lost the GPU: not an attempt of this request.
+            self.settling.health.check_gpu()
+            with self._ledger.claim(request) as claim:
+                return claim.found or claim.commit(self._develop(request, prompt, claim))
 
     def _develop(self, request: Request, prompt: Prompt, claim: Claim) -> Outcome:
         try:
             if claim.exhausted:
                 raise AttemptsExhausted
+            if request.expires and request.expires <= datetime.now(UTC):
+                raise Expired
             self._metrics.renders.inc()
             seed = request.seed if prompt.seed is None else prompt.seed
-            rendering = self._renderer.render(prompt, seed, self._within(self._render_limit))
+            with self._watched():
+                rendering = self._renderer.render(prompt, seed, self._within(self._render_limit))
             model = self._renderer.model
             images = [self._images.keep(request, i, p, model) for i, p in enumerate(rendering.pictures)]
         except PromptMismatch:
@@ -82,10 +96,26 @@ class Darkroom:
         named = {"name": model.name, "revision": model.revision}
         return completed(request, self.settling.source, images, rendering.prompt, named, rendering.timings)
 
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """End the process at twice the limit: a GPU that hangs raises nothing, and its claim would beat for ever."""
+        watch = threading.Timer(2 * self._render_limit, self._hung)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    def _hung(self) -> None:
+        log.error("render.hung", seconds=2 * self._render_limit)
+        self.settling.health.lost()
+
     def _within(self, seconds: float) -> Callable[[], None]:
         deadline = time.monotonic() + seconds
 
         def check() -> None:
+            self.settling.health.check_grace()
             if time.monotonic() > deadline:
                 raise RenderLimitExceeded(f"the render took longer than {seconds:g} s; ask for fewer steps")
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NoReturn
 
 import structlog
@@ -17,11 +18,12 @@ import waitress
 from flask import Flask
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
-from waitress.task import WSGITask
+from waitress.task import ErrorTask, WSGITask
 from waitress.wasyncore import dispatcher
 
-from function.app import ADMITTED, MAX_BODY
+from function.app import ADMITTED
 from function.config import Settings, WrongSettings
+from function.errors import GpuLost
 from function.health import Health, State
 
 # Four threads more than both doors admit, so that probes never wait for renders.
@@ -31,10 +33,14 @@ CONNECTIONS: Final = 500
 LOAD_FAILED: Final = 1
 GPU_LOST: Final = 70
 
-# Seconds in which work must end that a lost GPU has met, or a request that was only begun must arrive.
-LAST_WORDS: Final = 5.0
+# Seconds in which a request that was only begun must arrive.
+LAST_REQUESTS: Final = 5.0
 # Seconds in which the last answers must be taken.
 LAST_ANSWERS: Final = 30.0
+# Seconds in which work must end, and then answers be taken, where the GPU is lost: nobody may wait for a GPU that
+# never answers. What is cut costs little, for an attempt without an end counts as dead, and this one would count too.
+LAST_WORDS: Final = 1.0
+LAST_WORDS_TAKEN: Final = 0.5
 # So many looks at all connections, 20 ms apart, must find nothing to do before the process ends.
 CALM_TURNS: Final = 10
 
@@ -56,10 +62,12 @@ def serve(app: Flask, settings: Settings, health: Health, load: Callable[[], Non
 
     health.wait_over()
     log.info("server.draining", state=health.state.value)
-    grace = settings.drain_grace if health.state is State.DRAINING else LAST_WORDS
-    if not health.wait_idle(grace):
+    lost = health.state is State.DEFUNCT
+    grace = LAST_WORDS if lost else settings.drain_grace
+    idle = health.wait_idle(grace)
+    if not idle:
         log.error("server.drain_too_long", seconds=grace)
-    _finish(server)
+    _finish(server, (LAST_WORDS_TAKEN if lost else LAST_ANSWERS) if idle else 0)
     log.info("server.stopped")
     if failed.is_set():
         return LOAD_FAILED
@@ -88,9 +96,16 @@ def _listen(app: Flask, settings: Settings, health: Health) -> BaseWSGIServer:
             header: bytes = super().build_response_header()
             return header
 
+    class Refusal(ErrorTask):  # type: ignore[misc]  # "
+        def execute(self) -> None:
+            self.request.error.body = ""  # waitress' own sentences repeat what was sent
+            super().execute()
+
     class Channel(HTTPChannel):  # type: ignore[misc]  # "
         task_class = Task
+        error_task_class = Refusal
 
+    max_body = app.config["MAX_CONTENT_LENGTH"]
     try:
         server = waitress.create_server(
             app,
@@ -98,8 +113,8 @@ def _listen(app: Flask, settings: Settings, health: Health) -> BaseWSGIServer:
             port=settings.port,
             threads=THREADS,
             connection_limit=CONNECTIONS,
-            max_request_body_size=MAX_BODY + 1,
-            inbuf_overflow=2 * MAX_BODY,  # bodies stay in memory: the container's file system may be read-only
+            max_request_body_size=max_body + 1,
+            inbuf_overflow=2 * max_body,  # bodies stay in memory: the container's file system may be read-only
             channel_timeout=30,
             cleanup_interval=5,
             ident=None,
@@ -113,19 +128,23 @@ def _listen(app: Flask, settings: Settings, health: Health) -> BaseWSGIServer:
 
 
 def load_model(load: Callable[[], None], health: Health, failing: Callable[[], None] = lambda: None) -> None:
-    """Load, and say in `health` how that went, after `failing` if it did not."""
+    """Load, and say in `health` how that went, after `failing` if the model was at fault and not the GPU."""
     try:
         load()
-    except Exception as error:  # noqa: BLE001  # whatever it was, there is no model
-        log.error("model.not_loaded", error=str(error))  # noqa: TRY400  # one sentence; the traceback is for bugs
+    except GpuLost as error:
+        log.error("start.failed", error=str(error))  # noqa: TRY400  # one sentence; the traceback is for bugs
+        health.lost()
+        return
+    except Exception as error:  # noqa: BLE001  # whatever it was: no model, or a store that fails its check
+        log.error("start.failed", error=str(error))  # noqa: TRY400  # "
         failing()
         health.lost()
         return
     health.loaded()
 
 
-def _finish(server: BaseWSGIServer) -> None:
-    """Take no more connections, and end when on those there are nothing has been under way for a while."""
+def _finish(server: BaseWSGIServer, patience: float) -> None:
+    """Take no more connections, and end when on those nothing was under way for a while, or `patience` is over."""
     server.trigger.pull_trigger(lambda: _close(server))
     began, turned, calm = time.monotonic(), threading.Event(), 0
     while calm < CALM_TURNS:
@@ -136,11 +155,11 @@ def _finish(server: BaseWSGIServer) -> None:
         channels = list(server.active_channels.values())
         waited = time.monotonic() - began
         answering = sum(bool(channel.requests or channel.total_outbufs_len) for channel in channels)
-        if waited > LAST_ANSWERS:
+        if waited > patience:
             if answering:
                 log.error("server.answers_cut", connections=answering)
             return
-        receiving = any(channel.request for channel in channels) and waited < LAST_WORDS
+        receiving = any(channel.request for channel in channels) and waited < LAST_REQUESTS
         calm = 0 if answering or receiving else calm + 1
         time.sleep(0.02)
 
@@ -154,6 +173,7 @@ def _close(server: BaseWSGIServer) -> None:
 
 def leave(code: int) -> NoReturn:
     """End the process now: the interpreter would wait for native threads that a lost GPU never wakes."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(code)

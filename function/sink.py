@@ -10,16 +10,18 @@ import urllib3
 
 from events.envelope import write
 from function.config import WrongSettings
-from function.errors import SinkDown
+from function.errors import SinkDown, SinkRefused
 
 # Seconds.
 PATIENCE: Final = 30.0
 CONNECT: Final = 5.0
+# Knative's 4xx that ask for the same event again: missing yet, too slow, in progress, too many.
+LATER: Final = frozenset({404, 408, 409, 429})
 
 
 class Sink(Protocol):
     def tell(self, event: Mapping[str, Any]) -> None:
-        """Deliver a CloudEvent in its JSON form; `SinkDown` unless it was accepted."""
+        """Deliver a CloudEvent in its JSON form; `SinkDown` if it was not taken, `SinkRefused` if it never will be."""
 
 
 class _Retry(urllib3.Retry):
@@ -31,7 +33,10 @@ class _Retry(urllib3.Retry):
 
 
 class HttpSink:
-    """An HTTP sink (`K_SINK`) with the extensions of `K_CE_OVERRIDES` and the certificates of `K_CA_CERTS`."""
+    """An HTTP sink (`K_SINK`) with the extensions of `K_CE_OVERRIDES` and the certificates of `K_CA_CERTS`.
+
+    `token` is for a door of ours that asks for one; `patience` in seconds.
+    """
 
     def __init__(
         self,
@@ -41,9 +46,11 @@ class HttpSink:
         *,
         connections: int = 1,
         patience: float = PATIENCE,
+        token: str | None = None,
     ) -> None:
         self._url = url
         self._overrides = dict(overrides)
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
         context = ssl.create_default_context()
         if ca_certs:
             try:
@@ -70,8 +77,10 @@ class HttpSink:
     def tell(self, event: Mapping[str, Any]) -> None:
         headers, body = write({**event, **self._overrides})
         try:
-            answer = self._pool.request("POST", self._url, body=body, headers=headers)
+            answer = self._pool.request("POST", self._url, body=body, headers=headers | self._authorization)
         except urllib3.exceptions.HTTPError as error:
             raise SinkDown(f"the sink does not answer: {type(error).__name__}") from error
         if not 200 <= answer.status < 300:
-            raise SinkDown(f"the sink answered {answer.status}")
+            refused = 400 <= answer.status < 500 and answer.status not in LATER
+            kind = SinkRefused if refused else SinkDown
+            raise kind(f"the sink answered {answer.status}")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
-from events.outcome import Outcome
-from events.request import ObjectRef, Request
-from function import layout
-from function.errors import DarkroomError, SinkDown
+from events.request import ObjectRef
+from function import check_store, layout, records
+from function.errors import DarkroomError, SinkDown, SinkRefused
 from function.files import PromptFiles
 from function.store import Listed, ObjectStore
 from function.telling import Telling
 
-# A record younger than this is being told by whoever wrote it.
-TOLD_WITHIN: Final = timedelta(minutes=1)
 CLAIMS_KEPT: Final = timedelta(days=1)
 # Seconds: a sweep every 30 s need not list all claims each time.
 CLAIMS_EVERY: Final = 3600.0
@@ -45,12 +41,14 @@ class Sweep:
         offer: Callable[[ObjectRef, Listing], bool],
         *,
         horizon: float,
+        untold_after: float = 60,
     ) -> None:
         self._store = store
         self._files = files
         self._telling = telling
         self._offer = offer
         self._horizon = timedelta(seconds=horizon)
+        self._untold_after = timedelta(seconds=untold_after)
         self._postponed = 0
         self._claims_cleared = -CLAIMS_EVERY
         # Objects known to be done, so that a bucket of thousands costs one listing and no reads.
@@ -89,20 +87,25 @@ class Sweep:
 
     def _tell_untold(self) -> None:
         told = {listed.key.removeprefix(layout.TOLD) for listed in self._store.list(layout.TOLD)}
-        newest = datetime.now(UTC) - TOLD_WITHIN
+        # What is younger is being told by whoever wrote it.
+        newest = datetime.now(UTC) - self._untold_after
         for listed in self._young(layout.RECORDS, self._store):
             key = listed.key.removeprefix(layout.RECORDS).removesuffix(".json")
             if key in told or listed.modified > newest:
                 continue
             with self._logged(listed.key):
-                self._tell_again(listed.key)
+                self._tell_again(key)
 
-    def _tell_again(self, name: str) -> None:
-        stored = self._store.read(name)
-        record = json.loads(stored.body) if stored else {}
-        if record.get("told_by") == "sink":
-            log.info("sweep.told_again", record=name)
-            self._telling(_request(record["request"]), Outcome(record["outcome"]))
+    def _tell_again(self, key: str) -> None:
+        record = records.read(self._store, key)
+        if record is None:
+            return
+        if record.told_by == "sink":
+            log.info("sweep.told_again", key=key)
+            self._telling(record.request, record.outcome)
+        else:
+            # Nothing is left to tell, so that no later sweep need read it.
+            self._store.write(layout.told(key), b"{}")
 
     def _clear_claims(self) -> None:
         over = datetime.now(UTC) - CLAIMS_KEPT
@@ -113,7 +116,9 @@ class Sweep:
                 continue
             with self._logged(listed.key):
                 if key not in recorded:
-                    recorded[key] = self._store.read(layout.record(key), limit=0) is not None
+                    # A check of the store that was killed leaves what never gets a record.
+                    left = listed.key.startswith(check_store.PREFIX)
+                    recorded[key] = left or self._store.read(layout.record(key), limit=0) is not None
                 if recorded[key]:
                     self._store.delete(listed.key)
 
@@ -127,24 +132,12 @@ class Sweep:
         except DarkroomError as error:
             self._postponed += 1
             log.warning("sweep.postponed", what=what, error=str(error))
-            if isinstance(error, SinkDown):
-                # Each of thousands would wait for it anew.
+            if isinstance(error, SinkDown) and not isinstance(error, SinkRefused):
+                # Each of thousands would wait for it anew; a refusal is quick, and of this one alone.
                 raise _Ended from error
         except (ValueError, KeyError, TypeError, AttributeError):
             self._postponed += 1
             log.exception("sweep.unreadable", what=what)
-
-
-def _request(recorded: dict[str, Any]) -> Request:
-    ref = recorded["object"]
-    return Request(
-        source=recorded["source"],
-        id=recorded["id"],
-        received=recorded["prompt"],
-        object=ObjectRef(**ref) if ref else None,
-        index=recorded["index"],
-        context=recorded["context"],
-    )
 
 
 class _Ended(Exception):

@@ -41,7 +41,7 @@ class DarkroomProcess:
 
     def __init__(
         self,
-        command: Literal["render", "serve", "intake"],
+        command: Literal["render", "serve", "intake", "archive"],
         server: S3Server,
         folder: Path,
         environment: Mapping[str, str],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -23,22 +23,37 @@ class Delivery:
         return self.headers.get("authorization")
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What to answer a POST with, header names as they are to be sent."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128  # a sender that finds the queue full tries again after a second
 
 
 @contextmanager
-def answering(port: int, answer: Callable[[Delivery], int | None]) -> Iterator[None]:
-    """An HTTP server that answers every POST with the status that `answer` gives it; with None it hangs up."""
+def answering(port: int, answer: Callable[[Delivery], int | Answer | None]) -> Iterator[None]:
+    """An HTTP server that answers every POST with what `answer` gives it, or its status; with None it hangs up."""
 
     class Door(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-            status = answer(Delivery(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            if status is not None:
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
+            given = answer(Delivery(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            if given is None:
+                return
+            whole = Answer(given) if isinstance(given, int) else given
+            self.send_response(whole.status)
+            for name, value in {**whole.headers, "Content-Length": str(len(whole.body))}.items():
+                self.send_header(name, value)
+            # Whoever asked may have gone meanwhile.
+            with suppress(BrokenPipeError, ConnectionResetError):
                 self.end_headers()
+                self.wfile.write(whole.body)
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             pass

@@ -10,6 +10,7 @@ from events.prompt import Prompt
 
 Code = Literal[
     "attempts_exhausted",
+    "expired",
     "invalid_prompt",
     "invalid_prompt_file",
     "no_picture",

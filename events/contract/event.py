@@ -61,7 +61,17 @@ class CloudEvent(Emitted):
         ).model_dump(exclude_unset=True)
 
 
-class PromptsDropped(CloudEvent):
+class AskingEvent(CloudEvent):
+    """Something is to be drawn."""
+
+    expirytime: Text | None = Field(
+        None,
+        description="from then on it is not drawn any more, and fails as `expired`; copied from a file to its prompts",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+class PromptsDropped(AskingEvent):
     """An object was created that may hold prompts; sent by intake's door, or by anyone who dropped one."""
 
     TYPE = PROMPTS_DROPPED
@@ -69,7 +79,7 @@ class PromptsDropped(CloudEvent):
     data: Dropped = Field(description="the object")
 
 
-class ImageRequested(CloudEvent):
+class ImageRequested(AskingEvent):
     """A prompt is to be drawn; sent by intake for each prompt of a file, or by anyone."""
 
     TYPE = IMAGE_REQUESTED
@@ -77,6 +87,7 @@ class ImageRequested(CloudEvent):
     batchid: Text | None = Field(None, description="set by intake: the key of the file or message with all its prompts")
     batchindex: Count | None = Field(None, description="set by intake: which of them it is, counted from 0")
     batchsize: Count | None = Field(None, description="set by intake: how many there are")
+    retry: Count | None = Field(None, description="set by `darkroom retry`: which retry it is, counted from 1")
     data: Requested = Field(description="the prompt")
 
 

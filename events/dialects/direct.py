@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from dataclasses import replace
 from typing import Final
 
 from events import IMAGE_REQUESTED, PROMPTS_DROPPED
@@ -32,14 +33,22 @@ def _request(message: Message) -> Request:
     if message.data is None and message.body and "datacontenttype" not in message.attributes:
         raise NotACloudEvent("the data of image.requested is broken JSON")
     source, id_, context = message.attributes["source"], message.attributes["id"], context_of(message)
-    data, index, ref = message.data, message.attributes.get("batchindex", ""), _object(message.data)
-    if isinstance(data, dict) and ref is not None and index.isascii() and index.isdecimal():
+    data, ref = message.data, _object(message.data)
+    index, retry = _count(message, "batchindex"), _count(message, "retry") or 0
+    if isinstance(data, dict) and ref is not None and index is not None:
         prompt = {name: value for name, value in data.items() if name != "object"}
-        derived = from_object(ref, int(index), prompt)
+        derived = from_object(ref, index, prompt)
+        if retry:
+            derived = derived.retried(retry)
         # Only the right identity is believed: anybody may write "object" beside a prompt.
         if (derived.source, derived.id) == (source, id_):
-            return Request(source, id_, prompt, object=ref, index=derived.index, context=context)
+            return replace(derived, context=context)
     return Request(source, id_, data, context=context)
+
+
+def _count(message: Message, name: str) -> int | None:
+    digits = message.attributes.get(name, "")
+    return int(digits) if digits.isascii() and digits.isdecimal() else None
 
 
 def _object(data: object) -> ObjectRef | None:

@@ -32,6 +32,9 @@ def preload_torch() -> None:
     # OpenMP reads this as it is loaded. By default threads that wait spin, which starves those that work where cores
     # are shared: with a second busy process on two cores, a render took 11 to 45 s instead of 1 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Torch makes a folder for what it compiles as it is imported, and fails where it may not. Here nothing is compiled,
+    # so it is given one that is there.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.sep)
     spec = find_spec("torch")
     for place in (spec and spec.submodule_search_locations) or ():
         # A foreign function runs without the GIL, unlike ctypes' own loading. What fails here, torch itself reports.

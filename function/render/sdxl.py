@@ -12,8 +12,10 @@ import structlog
 from events.prompt import Prompt, validate
 from function.errors import GpuLost, OutOfMemory
 from function.render import Model, Picture, Rendering
+from function.render.faults import Fault, fault_of, first_line, losses
 from function.render.guard import check, decode
 from function.render.importing import preload_torch, uncollected
+from function.render.ladder import climb
 from function.render.weights import Device, Dtype, ModelUnavailable, load_pipeline, model_named, vae_named
 
 if TYPE_CHECKING:
@@ -53,21 +55,24 @@ class SdxlRenderer:
         return self._model
 
     def load(self) -> None:
-        """Load and warm the model; `ModelUnavailable` where it is missing, broken or unable to draw."""
+        """Load and warm the model; `ModelUnavailable` where it is missing, broken or unable to draw, or `GpuLost`."""
         began = time.perf_counter()
         try:
-            with uncollected():
+            with losses(), uncollected():
                 preload_torch()
                 self._pipeline = load_pipeline(
                     self._model, variant=self._variant, vae=self._vae, dtype=self._dtype, device=self._device
                 )
                 loaded = time.perf_counter()
                 self.render(validate({"prompt": "a warm-up", "num_inference_steps": 2}), 0, lambda: None)
-        except ModelUnavailable:
+        except (ModelUnavailable, GpuLost):
             raise
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelUnavailable(f"model {self._model.name} cannot be loaded: {reason}") from error
+            if isinstance(error, OutOfMemory) or fault_of(error) is Fault.OUT_OF_MEMORY:
+                raise ModelUnavailable(
+                    f"model {self._model.name} does not fit into memory; choose a smaller one or a device with more"
+                ) from error
+            raise ModelUnavailable(f"model {self._model.name} cannot be loaded: {first_line(error)}") from error
         log.info(
             "model.loaded",
             model=self._model.name,
@@ -80,19 +85,14 @@ class SdxlRenderer:
 
     def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
         """Draw as `Renderer` promises; `NoPicture`, `OutOfMemory` or `GpuLost` where it cannot be done."""
-        import torch
-
         pipeline = self._pipeline
         if pipeline is None:
             raise RuntimeError("there is no model to draw with yet: load() comes first")
         if not self._drawing.acquire(blocking=False):
             raise RuntimeError("a render is under way: the renderer draws one prompt at a time")
         try:
-            return _render(pipeline, prompt, seed, between_steps)
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory from error
-        except torch.AcceleratorError as error:
-            raise GpuLost(f"the GPU was lost: {error}") from error
+            with losses():
+                return climb(lambda: _render(pipeline, prompt, seed, between_steps), pipeline.vae)
         finally:
             self._drawing.release()
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from function.render import Model
+from function.render.manifest import mismatch, runnable
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -65,12 +67,17 @@ def load_pipeline(
     """Load the pipeline onto its device, all parts in one dtype; `ModelUnavailable` or the libraries' own errors."""
     os.environ.update(_OFFLINE)
     folder = _folder_of(model)
-    _check(folder)
+    folder_of_vae = _folder_of(vae) if vae else None
+    _check_layout(folder)
 
-    import torch
-    from diffusers import AutoencoderKL, StableDiffusionXLPipeline
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
+    # Seconds of reading, in which torch, seconds of computing, is imported.
+    with ThreadPoolExecutor(1) as reading:
+        checking = reading.submit(_check_files, folder, *filter(None, [folder_of_vae]))
+        import torch
+        from diffusers import AutoencoderKL, StableDiffusionXLPipeline
+        from diffusers.utils import logging as diffusers_logging
+        from transformers.utils import logging as transformers_logging
+    checking.result()
 
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -85,7 +92,7 @@ def load_pipeline(
         "local_files_only": True,
         "low_cpu_mem_usage": True,
     }
-    replaced = {"vae": AutoencoderKL.from_pretrained(_folder_of(vae), **how)} if vae else {}
+    replaced = {"vae": AutoencoderKL.from_pretrained(folder_of_vae, **how)} if folder_of_vae else {}
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         folder, variant=variant, add_watermarker=False, trust_remote_code=False, **how, **replaced
     )
@@ -106,11 +113,19 @@ def _folder_of(model: Model) -> Path:
     except LocalEntryNotFoundError:
         raise ModelUnavailable(
             f"model {model.name} at {model.revision} is not in this machine's hub cache, {HF_HUB_CACHE}; "
-            f"fetch it once with: hf download {model.name} --revision {model.revision}"
+            f"fetch it once with: hf download {model.name} --revision {model.revision} "
+            "--include '*.json' --include '*.txt' --include '*.safetensors'"
         ) from None
 
 
-def _check(folder: Path) -> None:
+def _check_files(*folders: Path) -> None:
+    for look in (runnable, mismatch):
+        for folder in folders:
+            if complaint := look(folder):
+                raise ModelUnavailable(f"model {folder} {complaint}")
+
+
+def _check_layout(folder: Path) -> None:
     try:
         index: dict[str, Any] = json.loads((folder / "model_index.json").read_bytes())
         kind = index["_class_name"]
@@ -125,6 +140,6 @@ def _check(folder: Path) -> None:
         raise ModelUnavailable(f"model {folder} lacks {', '.join(missing)}, named in its model_index.json")
     if unsafe := [name for name in WEIGHED if not any((folder / name).glob("*.safetensors"))]:
         raise ModelUnavailable(
-            f"model {folder} has no *.safetensors in {', '.join(unsafe)}; other formats can run code and stay unread: "
+            f"model {folder} has no *.safetensors in {', '.join(unsafe)}; other formats stay unread: "
             "save it again with safe_serialization=True"
         )

@@ -21,7 +21,8 @@ DRAWS = {"accelerate", "diffusers", "torch", "transformers", "xformers"}
 STORE_CLIENTS = {"boto3", "botocore", "minio"}
 EVENTS_MAY_IMPORT = {"cloudevents", "events", "pydantic", "yaml"} | sys.stdlib_module_names
 
-RENDER, DEMO, STORE = Path("function/render"), Path("function/demo"), Path("function/store.py")
+RENDER, DEMO = Path("function/render"), Path("function/demo")
+STORE, TOPIC = Path("function/store.py"), Path("function/topic.py")
 # The other half of a library that is declared.
 COMES_WITH = {"botocore": "boto3", "werkzeug": "flask"}
 # Needed without an import: diffusers loads weights with two of them, and the third is a program.
@@ -78,6 +79,8 @@ def of_room(path: Path) -> tuple[str, ...]:
     """The extras that a module may count on."""
     if RENDER in path.parents:
         return ("render",)
+    if path == TOPIC:
+        return ("kafka",)
     return ("render", "demo") if DEMO in path.parents else ()
 
 
@@ -118,4 +121,4 @@ def test_each_room_installs_what_it_imports() -> None:
 
 def test_nothing_is_installed_for_nobody() -> None:
     used = set().union(*(distributions(imported(path)) for path in modules("function", "events")))
-    assert declared("render", "demo") - used - UNSEEN == set()
+    assert declared("render", "demo", "kafka") - used - UNSEEN == set()

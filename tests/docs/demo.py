@@ -26,7 +26,8 @@ class Demo:
         self._output = home / "output.txt"
         self._errors = home / "errors.txt"
         (home / "tmp").mkdir()
-        places = {"HOME": str(home), "TMPDIR": str(home / "tmp"), "PYTHONPATH": str(REPOSITORY)}
+        paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+        places = {"HOME": str(home), "TMPDIR": str(home / "tmp"), "PYTHONPATH": paths}
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "function.cli", "demo", *options],

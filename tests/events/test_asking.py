@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from events.asking import Batch, dropped, requested
 from events.dialects import Dropped, Prompted
 from events.dialects import read as read_dialect
 from events.envelope import FORBIDDEN, MAX_ATTRIBUTE, Message, encode_json, read, write
+from events.outcome import failed
 from events.request import COPIED, ObjectRef, Request, from_object
 from tests.contract.validate import LIMIT, validated
 from tests.events.values import TEXT
@@ -76,6 +78,23 @@ def test_context_goes_on() -> None:
         assert {name: validated(event)[name] for name in COPIED} == CONTEXT
         assert "knativearrivaltime" not in event
         assert event["subject"] != "other"
+
+
+def test_expiry_goes_on_to_what_is_asked_and_not_to_what_becomes_of_it() -> None:
+    context = {"expirytime": "2026-11-24T10:00:00Z"}
+    request = Request("/tests", "one", {"prompt": "a"}, context=context)
+    for event in (dropped(REF, context), requested(request)):
+        assert validated(event)["expirytime"] == context["expirytime"]
+    assert "expirytime" not in validated(dict(failed(request, "/darkroom", "expired", "too late").event))
+
+
+def test_a_retry_says_which_it_is_and_is_of_no_batch() -> None:
+    request = from_object(REF, 2, {"prompt": "a"}).retried(3)
+    event = validated(requested(request))
+    assert (event["retry"], event["batchindex"], event["id"]) == (3, 2, request.id)
+    assert not {"batchid", "batchsize"} & event.keys()
+    assert read_dialect(message(event)) == Prompted(replace(request, context={"partitionkey": request.key}))
+    assert "retry" not in requested(from_object(REF, 2, {"prompt": "a"}))
 
 
 @pytest.mark.parametrize("received", [{"prompt": ""}, {"prompt": "a", "hue": 7}, ["a"], None])

@@ -285,6 +285,15 @@ def test_own_request_of_a_file_names_its_object(ref: ObjectRef, index: int) -> N
     assert data["object"] == ref.as_data(), "what was read is left as it was"
 
 
+def test_own_retry_of_a_file_names_its_object() -> None:
+    data, retry = PROMPT | {"object": REF.as_data()}, from_object(REF, 7, PROMPT).retried(3)
+    assert requested(REF, 7, data, id=retry.id, retry="3") == retry
+    for number in ("2", "0", "", "-3", "9" * 1500):
+        assert requested(REF, 7, data, id=retry.id, retry=number).object is None
+    assert requested(REF, 7, data, retry="3").object is None
+    assert requested(REF, 7, data, retry="0").object == REF
+
+
 @pytest.mark.parametrize(
     ("ref", "attributes"),
     [

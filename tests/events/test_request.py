@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,17 @@ def test_prompt_of_a_file_is_known_by_its_index_too() -> None:
     assert request.id == "18e6db3bbb154ebee5bf4aa39d00f22d0dea0f47d94395af728d03e126191cb6"
     assert request.key == "435bd9aef1de096fc6e6d893f9b6fef751fee85d8e724edf19ea807515495e80"
     assert (request.object, request.index, request.received) == (DROPPED, 7, {"prompt": "a red star"})
+
+
+def test_retry_has_an_id_of_its_own_and_is_else_the_same_without_its_expiry() -> None:
+    context = {"correlationid": "c", "expirytime": "2026-11-24T10:00:00+14:00"}
+    request = replace(from_object(DROPPED, 7, {"prompt": "a red star"}), context=context)
+    retry = request.retried(1)
+    assert retry.id == "3e32c0bcad06905c57d6ecf9529d4fa85a2465d6ef3a8e7fedbc1e3e80d542d0"
+    assert retry == replace(request, id=retry.id, retry=1, context={"correlationid": "c"})
+    assert request.retried(11).id != retry.id
+    assert request.expires == datetime(2026, 11, 23, 20, tzinfo=UTC)
+    assert retry.expires is None
 
 
 def test_version_counts_before_etag() -> None:

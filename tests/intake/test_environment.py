@@ -42,7 +42,9 @@ def python() -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
         install = ["install", "--quiet", "--no-deps", "--require-hashes", "--requirement", str(LOCK)]
-        run = subprocess.run([found, "-m", "pip", *install], capture_output=True, text=True, timeout=600, check=False)
+        run = subprocess.run(
+            [found, "-I", "-m", "pip", *install], capture_output=True, text=True, timeout=600, check=False
+        )
         assert run.returncode == 0, f"pip failed:\n{run.stdout}\n{run.stderr}"
         (folder / "complete").touch()
     return found

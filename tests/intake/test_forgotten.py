@@ -13,7 +13,7 @@ from function import layout, progress
 from function.errors import SinkDown, StoreDown
 from function.forgotten import Forgotten
 from function.sweep import Sweep
-from tests.intake.room import Room
+from tests.intake.room import Room, WatchedSink
 
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
@@ -73,6 +73,27 @@ def test_what_is_announced_the_expander_takes_and_the_next_sweep_leaves(room: Ro
     assert room.post(room.sink.told[0]) == 202
     assert len(room.requested) == 3
     assert announced(room) == []
+
+
+@pytest.mark.parametrize("before", [None, 3 * HOUR])
+def test_what_is_read_while_it_is_announced_stays_as_its_reader_left_it(before: float | None) -> None:
+    sink = WatchedSink()
+    room = Room(sink=sink)
+    ref = dropped(room, "in/late.jsonl", ago=DAY)
+    if before:
+        looked_at(room, ref, ago=before, done=False)
+    room.ago(0)
+    room.draw(ref, dict(enumerate(PROMPTS)))
+    sink.then[1] = lambda: assert_taken(room.announce(ref))
+    assert announced(room) == [ref.key]
+    seen = room.progress(ref)
+    assert seen is not None
+    assert (seen.count, seen.done) == (3, True)
+    assert announced(room) == []
+
+
+def assert_taken(status: int) -> None:
+    assert status == 202
 
 
 def test_what_was_published_and_is_not_done_is_announced_after_the_retries(room: Room) -> None:

@@ -19,7 +19,7 @@ from tests.contract.validate import validated
 from tests.darkroom import DarkroomProcess, eventually, without_urls
 from tests.intake.conftest import sweep
 from tests.judge import is_right, judge
-from tests.servers.broker import Broker, running_broker
+from tests.servers.broker import Broker
 from tests.servers.minio import Minio
 from tests.stores import running
 
@@ -99,7 +99,7 @@ def test_seven_pictures_three_failures_ten_results_and_a_file_that_is_done(tmp_p
     token = secrets.token_hex(16)
     minio = Minio(tmp_path / "s3", ["prompts", "images"], Webhook(f"http://127.0.0.1:{intake_port}/drop", token))
     with ExitStack() as stack:
-        broker = stack.enter_context(running_broker())
+        broker = stack.enter_context(Broker())
         server = stack.enter_context(contextmanager(running)(minio))
         settings = {
             "DARKROOM_PROMPT_BUCKETS": "prompts",

@@ -13,7 +13,8 @@ from function.demo.s3server import Webhook
 from tests.darkroom import DarkroomProcess, eventually
 from tests.intake.conftest import sweep
 from tests.receiver import Delivery, receiver
-from tests.servers.broker import Broker, Event, running_broker
+from tests.servers.broker import Broker
+from tests.servers.event import Event
 from tests.servers.kafka import Kafka
 from tests.servers.kafkasource import KafkaSource
 from tests.servers.minio import KafkaTarget, Minio
@@ -40,7 +41,7 @@ def test_one_object_by_three_routes_is_rendered_once(kafka: Kafka, tmp_path: Pat
     webhook = Webhook(f"http://127.0.0.1:{intake_port}/drop", token)
     minio = Minio(tmp_path / "s3", ["prompts", "images"], webhook, KafkaTarget(kafka.bootstrap, topic))
     with ExitStack() as stack:
-        broker = stack.enter_context(running_broker())
+        broker = stack.enter_context(Broker())
         told = stack.enter_context(receiver(subscriber_port))
         server = stack.enter_context(contextmanager(running)(minio))
         settings = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,7 +12,8 @@ from function.demo.s3server import S3Server
 from function.store import ObjectStore
 from tests.darkroom import eventually
 from tests.fakes import Clock, MemoryStore
-from tests.ledger.lossy import LossyProxy
+from tests.faults import Fault, lose_answer
+from tests.faults.proxy import FaultProxy
 from tests.ledger.stage import Stage, memory_stage
 from tests.store.real import s3_store
 from tests.stores import new_bucket
@@ -20,7 +21,7 @@ from tests.stores import new_bucket
 pytest.register_assert_rewrite("tests.ledger.scenarios")
 
 
-def real_stage(server: S3Server, proxy: LossyProxy) -> Stage:
+def real_stage(server: S3Server, proxy: FaultProxy) -> Stage:
     """A stage in a new bucket of `server`, where time passes by itself."""
     store = s3_store(server.environment, new_bucket(server))
     behind = s3_store(server.environment | {"AWS_ENDPOINT_URL_S3": proxy.url}, store.bucket)
@@ -37,7 +38,7 @@ def real_stage(server: S3Server, proxy: LossyProxy) -> Stage:
 
     @contextmanager
     def answer_lost() -> Iterator[ObjectStore]:
-        with proxy.losing_one():
+        with proxy.injecting(Fault(lose_answer, "PUT", count=1)):
             yield behind
 
     return Stage(store, elapse, answer_lost)
@@ -51,5 +52,5 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield memory_stage(MemoryStore(clock=clock), clock)
         return
     server: S3Server = request.getfixturevalue(request.param)
-    with closing(LossyProxy(server.endpoint)) as proxy:
+    with FaultProxy(server) as proxy:
         yield real_stage(server, proxy)

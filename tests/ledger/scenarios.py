@@ -128,6 +128,39 @@ def what_was_committed_in_between_is_found(stage: Stage) -> None:
     assert len(attempts(stage, request)) == 1, "what is committed needs no further attempt"
 
 
+def what_a_dead_attempt_committed_is_found(stage: Stage) -> None:
+    request = new_request()
+    late = stage.ledger(lease=LEASE)
+    assert late.outcome(request) is None
+    with held(stage.ledger(), request) as silent:
+        outcome = silent.commit(drawn(request))
+        stage.elapse(LEASE)
+        with held(late, request) as claim:
+            assert (claim.number, claim.found) == (2, outcome)
+
+
+def what_a_spared_attempt_committed_is_found(stage: Stage) -> None:
+    request = new_request()
+    late = stage.ledger()
+    assert late.outcome(request) is None
+    outcome = stage.ledger().commit(request, drawn(request))
+    end_with(stage.ledger(), request, SinkDown())
+    with held(late, request) as claim:
+        assert (claim.number, claim.found) == (2, outcome)
+
+
+def a_record_that_an_operator_deleted_may_be_made_again(stage: Stage) -> None:
+    request = new_request()
+    with held(stage.ledger(), request) as claim:
+        claim.commit(drawn(request))
+    stage.store.delete(layout.record(request.key))
+    again = drawn(request, 2.0)
+    with held(stage.ledger(), request) as claim:
+        assert (claim.number, claim.found, claim.exhausted) == (2, None, False)
+        claim.commit(again)
+    assert stage.ledger().outcome(request) == again
+
+
 def a_prompt_that_is_gone_has_what_is_recorded(stage: Stage) -> None:
     request = new_request()
     ledger = stage.ledger()
@@ -290,6 +323,9 @@ SCENARIOS: Final[list[Callable[[Stage], None]]] = [
     only_deaths_count,
     an_exhausted_request_stays_so,
     what_was_committed_in_between_is_found,
+    what_a_dead_attempt_committed_is_found,
+    what_a_spared_attempt_committed_is_found,
+    a_record_that_an_operator_deleted_may_be_made_again,
     a_prompt_that_is_gone_has_what_is_recorded,
     another_prompt_meets_the_claim,
     another_prompt_meets_the_record,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from structlog.testing import capture_logs
 
 from events.outcome import failed
+from events.request import Request
 from function import layout
+from function.attempts import Attempt, State
 from function.errors import Draining, InProgress, StoreDown
-from function.ledger import MAX_ATTEMPTS, Attempt, Ledger
-from function.store import Stored
+from function.ledger import MAX_ATTEMPTS, Ledger
+from function.store import JSON, Stored
 from tests.darkroom import eventually
 from tests.fakes import Clock, MemoryStore
 from tests.ledger.scenarios import SCENARIOS
@@ -39,6 +41,10 @@ def there(store: MemoryStore, key: str) -> Stored:
     stored = store.read(key)
     assert stored is not None, f"{key} is not there"
     return stored
+
+
+def ended(ledger: Ledger, request: Request) -> list[Attempt]:
+    return [attempt for attempt in ledger.attempts(request.key) if attempt.ended]
 
 
 def test_a_lease_is_kept_to_the_second(store: MemoryStore, clock: Clock) -> None:
@@ -82,17 +88,107 @@ def test_a_store_that_is_away(store: MemoryStore) -> None:
     assert list(store.list("")) == []
 
 
-def test_a_claim_whose_answer_never_came_dies_by_its_lease(store: MemoryStore, clock: Clock) -> None:
+def test_a_claim_whose_answer_never_came_is_ended_by_its_owner(store: MemoryStore) -> None:
     request = new_request()
-    ledger = Ledger(store, lease=30, beat=LONG)
-    store.lose_answers(1, StoreDown("the connection was reset"))
-    with pytest.raises(StoreDown, match="reset"), ledger.claim(request):
-        pass
-    with pytest.raises(InProgress), ledger.claim(request):
-        pass
-    clock.move(31)
+    ledger = Ledger(store, beat=LONG)
+    # More often than a request may die.
+    for number in range(1, 6):
+        store.lose_answers(1, StoreDown("the connection was reset"))
+        with pytest.raises(StoreDown, match="reset"), ledger.claim(request):
+            pass
+        eventually(lambda n=number: len(ended(ledger, request)) == n, "the end of a claim that nobody holds", 10)  # type: ignore[misc]
     with held(ledger, request) as claim:
-        assert claim.number == 2
+        assert (claim.number, claim.exhausted) == (6, False)
+    assert [attempt.ended for attempt in ledger.attempts(request.key)] == ["StoreDown"] * 5 + ["committed"]
+
+
+def test_a_claim_that_cannot_be_looked_at_is_ended_by_its_owner(store: MemoryStore, clock: Clock) -> None:
+    class Unread(MemoryStore):
+        def read(self, key: str, version: str | None = None, limit: int | None = None) -> Stored | None:
+            if key.startswith(layout.CLAIMS):
+                raise StoreDown("the connection was reset")
+            return store.read(key, version, limit)
+
+        def create(self, key: str, body: bytes, *_: object) -> bool:
+            # The client has repeated its PUT by itself, and met its own object.
+            store.create(key, body)
+            return False
+
+    request = new_request()
+    with pytest.raises(StoreDown, match="reset"), Ledger(Unread(clock=clock), store, beat=LONG).claim(request):
+        pass
+    eventually(lambda: ended(Ledger(store), request), "the end of a claim that nobody holds", 10)
+
+
+def test_nobody_ends_the_claim_of_another(store: MemoryStore) -> None:
+    request = new_request()
+    before = set(threading.enumerate())
+    with held(Ledger(store, beat=LONG), request):
+        running = set(threading.enumerate())
+        # The claim is there, and the look at whose it is fails once.
+        behind = MemoryStore()
+        behind.fail_next(1, StoreDown("the connection was reset"))
+        with pytest.raises(StoreDown, match="reset"), Ledger(behind, store, beat=LONG).claim(request):
+            pass
+        eventually(lambda: set(threading.enumerate()) <= running, "the end of the look", 10)
+        assert ended(Ledger(store), request) == []
+    eventually(lambda: set(threading.enumerate()) <= before, "the end", 10)
+
+
+def test_a_claim_that_was_never_created_is_not_ended(store: MemoryStore) -> None:
+    request = new_request()
+    before = set(threading.enumerate())
+    store.fail_next(1, StoreDown("away"))
+    with pytest.raises(StoreDown, match="away"), Ledger(store, beat=0.02).claim(request):
+        pass
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of the looks", 10)
+    assert list(store.list("")) == []
+
+
+def test_a_claim_that_is_created_after_its_creator_gave_up_is_ended(store: MemoryStore) -> None:
+    """A store that stalls works off what it was sent when nobody waits for it any more."""
+    sent: list[tuple[str, bytes]] = []
+
+    class Stalls(MemoryStore):
+        def create(
+            self, key: str, body: bytes, content_type: str = JSON, metadata: Mapping[str, str] | None = None
+        ) -> bool:
+            del content_type, metadata
+            sent.append((key, body))
+            raise StoreDown("no answer")
+
+    request = new_request()
+    with pytest.raises(StoreDown, match="no answer"), Ledger(Stalls(), store, beat=0.05).claim(request):
+        pass
+    store.create(*sent[0])
+    eventually(lambda: ended(Ledger(store), request), "the end of a claim that came late", 10)
+    (attempt,) = Ledger(store).attempts(request.key)
+    assert (attempt.ended, attempt.counts) == ("StoreDown", False)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("disk full"), RuntimeError("can't start new thread")])
+def test_a_machine_that_has_run_out_uses_up_no_attempt(store: MemoryStore, error: Exception) -> None:
+    request = new_request()
+    end_with(Ledger(store), request, error)
+    (attempt,) = Ledger(store).attempts(request.key)
+    assert (attempt.ended, attempt.counts) == ("crashed", False)
+
+
+def test_without_a_thread_for_the_beats_the_attempt_ends_at_once(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system has no thread left."""
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    request = new_request()
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(RuntimeError, match="new thread"), Ledger(store).claim(request):
+            pass
+    (attempt,) = Ledger(store).attempts(request.key)
+    assert (attempt.ended, attempt.counts) == ("crashed", False)
 
 
 def test_a_record_whose_answer_never_came_counts(store: MemoryStore) -> None:
@@ -207,8 +303,27 @@ def test_how_an_attempt_reads(store: MemoryStore, clock: Clock) -> None:
         store.write("attempt", body)
         return Attempt.of(there(store, "attempt"))
 
-    assert read(b'{"owner":"me","prompt_hash":"h"}') == Attempt("me", "h", None, counts=True, age=0)
-    assert read(b'{"owner":"me","prompt_hash":"h","ended":"Draining","counts":false}').counts is False
-    assert read(b'{"owner":"me","prompt_hash":"h","ended":"GpuLost","counts":true}').counts is True
+    assert read(b'{"owner":"me","prompt_hash":"h"}') == Attempt("me", "h", None, counts=False, age=0)
     clock.move(7)
     assert Attempt.of(there(store, "attempt")).age == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "counts"),
+    [
+        (b'{"owner":"me"}', State.RUNNING, False),
+        (b'{"owner":"me","ended":"committed","counts":false}', State.COMMITTED, False),
+        (b'{"owner":"me","ended":"Draining","counts":false}', State.SPARED, False),
+        (b'{"owner":"me","ended":"GpuLost","counts":true}', State.SPENT, True),
+    ],
+)
+def test_what_an_attempt_means_for_the_next(
+    store: MemoryStore, clock: Clock, body: bytes, state: State, *, counts: bool
+) -> None:
+    store.write("attempt", body)
+    clock.move(30)
+    assert Attempt.of(there(store, "attempt")).state(30) is state
+    assert state.counts is counts
+    clock.move(1)
+    assert Attempt.of(there(store, "attempt")).state(30) is (State.DEAD if state is State.RUNNING else state)
+    assert State.DEAD.counts

@@ -13,7 +13,8 @@ from events.envelope import encode_json
 from events.outcome import Outcome
 from events.request import Request
 from function import layout
-from function.ledger import Attempt, Claim, Ledger
+from function.attempts import Attempt, State
+from function.ledger import Claim, Ledger
 from function.store import JSON, Stored
 from tests.fakes import Clock, MemoryStore
 from tests.ledger import scenarios
@@ -104,14 +105,23 @@ class ClaimsOfAnyPrompt(MemoryStore):
 
 
 class NeverDead(Ledger):
-    def alive(self, attempt: Attempt) -> bool:
-        return attempt.ended is None
+    def state(self, attempt: Attempt) -> State:
+        state = super().state(attempt)
+        return State.RUNNING if state is State.DEAD else state
 
 
 class NeverAlive(Ledger):
-    def alive(self, attempt: Attempt) -> bool:
-        del attempt
-        return False
+    def state(self, attempt: Attempt) -> State:
+        state = super().state(attempt)
+        return State.DEAD if state is State.RUNNING else state
+
+
+class CommittedForEver(Ledger):
+    """Takes an attempt that committed for one that still runs."""
+
+    def state(self, attempt: Attempt) -> State:
+        state = super().state(attempt)
+        return State.RUNNING if state is State.COMMITTED else state
 
 
 class RecordsOfAnyPrompt(Ledger):
@@ -171,6 +181,9 @@ MUTANTS = [
     Mutant(NeverAlive, scenarios.of_two_racers_one_wins),
     Mutant(RecordsOfAnyPrompt, scenarios.another_prompt_meets_the_record),
     Mutant(NotReadAgain, scenarios.what_was_committed_in_between_is_found),
+    Mutant(NotReadAgain, scenarios.what_a_dead_attempt_committed_is_found),
+    Mutant(NotReadAgain, scenarios.what_a_spared_attempt_committed_is_found),
+    Mutant(CommittedForEver, scenarios.a_record_that_an_operator_deleted_may_be_made_again),
     Mutant(OwnOutcomeWins, scenarios.the_first_record_wins),
     Mutant(OwnOutcomeWins, scenarios.a_zombie_comes_too_late),
     Mutant(RecordsOverClaims, scenarios.a_record_without_claim_waits_for_another_prompts_claim),

@@ -22,7 +22,7 @@ COUNT = 400
 BATCH = 25
 STEPS = 20
 GUIDANCE = 5.0
-# Training's own seeds (`generator` in models/shapes/train.py) are 20261124 and numbers above 10**13.
+# Training's own seeds (`generator` in models/training/train.py) are 20261124 and numbers above 10**13.
 FIRST_SEED = 7_000
 
 
@@ -43,7 +43,7 @@ class Picture:
 def pipeline() -> Any:
     from diffusers import StableDiffusionXLPipeline
 
-    assert (MODEL / "model_index.json").is_file(), "models/shapes holds no weights: run models/shapes/train.py"
+    assert (MODEL / "model_index.json").is_file(), "models/shapes holds no weights: run models/training/train.py"
     load: Any = StableDiffusionXLPipeline.from_pretrained  # untyped
     pipeline = load(MODEL)
     pipeline.set_progress_bar_config(disable=True)

@@ -26,8 +26,8 @@ Draw = Callable[..., Image.Image]
 
 @pytest.fixture(scope="module")
 def drawing() -> ModuleType:
-    """`models/shapes/drawing.py`, which is no package's."""
-    spec = importlib.util.spec_from_file_location("drawing", REPOSITORY / "models/shapes/drawing.py")
+    """`models/training/drawing.py`, which is no package's."""
+    spec = importlib.util.spec_from_file_location("drawing", REPOSITORY / "models/training/drawing.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

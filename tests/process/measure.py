@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,7 +47,7 @@ def forget_peak(pid: int) -> None:
 
 
 class Prober:
-    """Asks one probe every 20 ms on one connection, for the length of a `with`, and keeps how long each answer took."""
+    """Asks one probe on one connection for the length of a `with`, 20 ms after each answer, and keeps how that went."""
 
     def __init__(self, port: int, which: str = "liveness") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -55,6 +56,7 @@ class Prober:
         self._asking = threading.Thread(target=self._ask)
         self._failed: Exception | None = None
         self.seconds: list[float] = []
+        self._answered: list[float] = []
 
     def __enter__(self) -> Self:
         self._asking.start()
@@ -74,6 +76,11 @@ class Prober:
         """The longest that an answer took, in seconds."""
         return max(self.seconds)
 
+    @property
+    def gap(self) -> float:
+        """The longest from one answer to the next, in seconds."""
+        return max(later - earlier for earlier, later in pairwise(self._answered))
+
     def _ask(self) -> None:
         try:
             while not self._over.wait(0.02):
@@ -82,7 +89,8 @@ class Prober:
                 answer = self._connection.getresponse()
                 answer.read()
                 assert answer.status == 200, f"{self._path} answered {answer.status}"
-                self.seconds.append(time.monotonic() - began)
+                self._answered.append(time.monotonic())
+                self.seconds.append(self._answered[-1] - began)
         except Exception as error:  # noqa: BLE001  # raised again where the `with` ends
             self._failed = error
 

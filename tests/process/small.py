@@ -12,6 +12,7 @@ import time
 
 from flask import Flask, Response, request
 
+from function.app import MAX_BODY
 from function.config import Settings
 from function.errors import DarkroomError
 from function.health import Health, State
@@ -22,6 +23,7 @@ from function.server import leave, serve
 def application(health: Health) -> Flask:
     """Takes `?seconds=` of work and answers `?bytes=`; loses what it renders with when it is told so."""
     app = Flask("small")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
 
     @app.post("/")
     def work() -> Response:

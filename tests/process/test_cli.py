@@ -22,6 +22,8 @@ PROMPT = {"prompt": "a yellow square on a blue background", "num_inference_steps
 def darkroom(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """A command to its end, with nothing but `settings` in its environment that could change what it does."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DARKROOM_", "K_"))}
+    # Without credentials boto3 would ask the cloud's own address for them.
+    inherited["AWS_EC2_METADATA_DISABLED"] = "true"
     return subprocess.run(
         [sys.executable, "-m", "function.cli", *arguments],
         cwd=REPOSITORY,
@@ -45,7 +47,19 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 def test_help_names_every_command() -> None:
     done = darkroom("--help")
     assert done.returncode == 0
-    for command in ("render", "serve", "config", "status", "check-store", "demo"):
+    for command in (
+        "render",
+        "serve",
+        "intake",
+        "archive",
+        "sweep",
+        "replay",
+        "retry",
+        "config",
+        "status",
+        "check-store",
+        "demo",
+    ):
         assert f"\n  {command} " in done.stdout
     assert darkroom("--version").stdout.startswith("darkroom, version ")
 
@@ -166,8 +180,12 @@ def test_check_store(s3_server: S3Server) -> None:
     bucket = new_bucket(s3_server)
     done = darkroom("check-store", "--racers=8", "--keys=3", **s3_server.environment, DARKROOM_IMAGE_BUCKET=bucket)
     assert done.returncode == 0, (done.stdout, done.stderr)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ok"] * 6
     assert s3_server.client.list_objects_v2(Bucket=bucket)["KeyCount"] == 0, "check-store leaves objects behind"
+
+
+def test_too_many_racers() -> None:
+    assert "257 is not in the range 2<=x<=256" in darkroom("check-store", "--racers=257").stderr
 
 
 def test_a_missing_bucket(s3_server: S3Server) -> None:

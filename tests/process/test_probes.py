@@ -11,10 +11,12 @@ import pytest
 from tests.darkroom import outcome_of
 from tests.process.conftest import Launch, Running
 from tests.process.measure import Prober, peak_memory
+from tests.sizing import sized
 
 LONG = {"prompt": "a red star on a white background", "num_inference_steps": 60}
 
 
+@pytest.mark.chaos
 def test_start(launch: Launch, allowance: float) -> None:
     process = launch().process.wait_listening()
     alive = time.monotonic() - process.began
@@ -27,22 +29,23 @@ def test_start(launch: Launch, allowance: float) -> None:
     print(
         f"start: liveness 200 after {alive:.2f} s, ready after {ready:.1f} s, "
         f"peak {peak_memory(process.pid) / 1e6:.0f} MB; "
-        f"the longest of {len(prober.seconds)} probes took {prober.longest * 1000:.0f} ms"
+        f"the longest gap between the answers of {len(prober.seconds)} probes was {prober.gap * 1000:.0f} ms"
     )
     assert alive < 5 * allowance
-    assert prober.longest < 1 * allowance
+    assert prober.gap < sized(3, 1) * allowance
     process.stop()
 
 
+@pytest.mark.chaos
 def test_during_a_render(render: Running, allowance: float) -> None:
     with Prober(render.process.port) as prober:
         event = outcome_of(render.process.event(LONG, id=str(uuid.uuid4())))
     print(
-        f"render of {event['data']['timings']}: the longest of {len(prober.seconds)} probes took "
-        f"{prober.longest * 1000:.0f} ms, peak {peak_memory(render.process.pid) / 1e6:.0f} MB"
+        f"render of {event['data']['timings']}: the longest gap between the answers of {len(prober.seconds)} probes "
+        f"was {prober.gap * 1000:.0f} ms, peak {peak_memory(render.process.pid) / 1e6:.0f} MB"
     )
     assert len(prober.seconds) > 10, "the render was over too early to prove anything"
-    assert prober.longest < 0.25 * allowance
+    assert prober.gap < sized(1, 0.25) * allowance
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["missing", "not a model"])

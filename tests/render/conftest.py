@@ -11,7 +11,7 @@ import pytest
 
 from function.render.sdxl import SdxlRenderer
 
-SHAPES = Path(__file__).parents[2] / "models" / "shapes"
+TRAINING = Path(__file__).parents[2] / "models" / "training"
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("untrained")
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
-        patch.syspath_prepend(SHAPES)
+        patch.syspath_prepend(TRAINING)
         architecture = import_module("architecture")
         torch.manual_seed(0)
         parts = architecture.new_vae(), architecture.new_unet(), *architecture.new_text_encoders()

@@ -87,10 +87,10 @@ def without_a_tokenizer(model: Path) -> None:
     shutil.rmtree(model / "tokenizer_2")
 
 
-def pickled(model: Path) -> None:
+def in_another_format(model: Path) -> None:
     for part in ("unet", "vae"):
         weights = model / part / "diffusion_pytorch_model.safetensors"
-        weights.rename(weights.with_suffix(".bin"))
+        weights.rename(weights.with_suffix(".msgpack"))
 
 
 def cut_short(model: Path) -> None:
@@ -115,7 +115,7 @@ def worthless(model: Path) -> None:
         (without_index, "model {} is not in diffusers' layout: its model_index.json is missing or broken"),
         (of_another_kind, "model {} is a FluxPipeline; only a StableDiffusionXLPipeline can be used"),
         (without_a_tokenizer, "model {} lacks tokenizer_2, named in its model_index.json"),
-        (pickled, "model {} has no *.safetensors in unet, vae; other formats can run code"),
+        (in_another_format, "model {} has no *.safetensors in unet, vae; other formats stay unread"),
         (cut_short, "model {} cannot be loaded: Unable to load weights"),
         (
             broken_config,
@@ -148,6 +148,6 @@ def test_code_beside_the_weights_is_not_run(untrained: Path, tmp_path: Path) -> 
     (folder / "model_index.json").write_text(json.dumps(index | {"unet": ["foreign", "UNet"]}))
     for place in (folder, folder / "unet"):
         (place / "foreign.py").write_text(f"open({str(trace)!r}, 'w')\nclass UNet: pass\n")
-    assert "cannot be loaded" in refusal(folder)
+    assert "holds foreign.py, unet/foreign.py: files of the kinds" in refusal(folder)
     assert not trace.exists()
     assert "foreign" not in sys.modules

@@ -95,7 +95,7 @@ def test_wrong_secret(s3_server: S3Server, call: str) -> None:
     wrong = s3_server.environment | {"AWS_SECRET_ACCESS_KEY": "wrong" * 8}
     with pytest.raises(AccessDenied) as error:
         CALLS[call](s3_store(wrong, "some-bucket"))
-    assert_sentence(error, "denies access", "some-bucket")
+    assert_sentence(error, "denies access", "some-bucket", "check AWS_ACCESS_KEY_ID")
 
 
 @EVERY_CALL
@@ -103,7 +103,7 @@ def test_unknown_access_key(s3_server: S3Server, call: str) -> None:
     unknown = s3_server.environment | {"AWS_ACCESS_KEY_ID": "unknown" * 3}
     with pytest.raises(AccessDenied) as error:
         CALLS[call](s3_store(unknown, "some-bucket"))
-    assert_sentence(error, "denies access", "some-bucket")
+    assert_sentence(error, "denies access", "some-bucket", "check AWS_ACCESS_KEY_ID")
 
 
 def test_nobody_answers() -> None:

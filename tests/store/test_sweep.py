@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pytest
 from structlog.testing import capture_logs
 
+from events.envelope import encode_json
+from events.outcome import Outcome
 from events.promptfile import Limits
 from events.request import ObjectRef, Request, from_object
-from function import layout
-from function.errors import StoreDown
+from function import check_store, layout
+from function.errors import DarkroomError, SinkDown, SinkRefused, StoreDown
 from function.files import PromptFiles
 from function.ledger import Ledger
+from function.records import Record
+from function.status import describe
+from function.store import Stored
 from function.sweep import Listing, Sweep
 from function.telling import PublicUrls, Telling
 from tests.fakes import Clock, MemoryStore, RecordingSink
@@ -25,19 +31,45 @@ DAY: Final = 86_400.0
 HORIZON: Final = 7 * DAY
 
 
+class Reads(MemoryStore):
+    """A store that keeps which records were read."""
+
+    def __init__(self, bucket: str, clock: Clock) -> None:
+        super().__init__(bucket, clock)
+        self.records: list[str] = []
+
+    def read(self, key: str, version: str | None = None, limit: int | None = None) -> Stored | None:
+        if key.startswith(layout.RECORDS):
+            self.records.append(key)
+        return super().read(key, version, limit)
+
+
+class Choosy(RecordingSink):
+    """A sink that refuses the outcomes of some requests, by their ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: set[str] = set()
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        if event["causationid"] in self.refused:
+            raise SinkRefused("the sink answered 400")
+        super().tell(event)
+
+
 @dataclass
 class Room:
     """A prompt bucket, an image bucket and a sweep over both, whose clock is now but when objects are dated back."""
 
     clock: Clock = field(default_factory=Clock)
-    sink: RecordingSink = field(default_factory=RecordingSink)
+    sink: Choosy = field(default_factory=Choosy)
     offered: list[ObjectRef] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
-    away: set[str] = field(default_factory=set)
+    trouble: dict[str, DarkroomError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.prompts = MemoryStore("prompts", self.clock)
-        self.images = MemoryStore("images", self.clock)
+        self.images = Reads("images", self.clock)
         self.sweep = self.sweeping(self.sink)
 
     def sweeping(self, sink: RecordingSink | None) -> Sweep:
@@ -48,8 +80,8 @@ class Room:
 
     def offer(self, ref: ObjectRef, _listing: Listing) -> bool:
         self.offered.append(ref)
-        if ref.key in self.away:
-            raise StoreDown("away")
+        if ref.key in self.trouble:
+            raise self.trouble[ref.key]
         return ref.key in self.done
 
     def ago(self, seconds: float) -> None:
@@ -162,10 +194,15 @@ def test_a_told_record_is_not_told_again(room: Room) -> None:
     assert room.sink.told == []
 
 
-def test_what_was_told_as_a_reply_is_not_the_sinks(room: Room) -> None:
-    room.record("star", ago=2 * MINUTE, told_by="reply")
+def test_what_was_told_as_a_reply_is_not_the_sinks_and_read_once(room: Room) -> None:
+    told = room.record("star", ago=2 * MINUTE, told_by="reply")
+    untold = room.record("moon", ago=2 * MINUTE)
     room.sweep()
-    assert room.sink.told == []
+    assert [event["causationid"] for event in room.sink.told] == [untold.id]
+    assert sorted(room.images.records) == sorted(layout.record(one.key) for one in (told, untold))
+    room.images.records.clear()
+    room.sweep()
+    assert room.images.records == []
 
 
 def test_without_a_sink_nothing_is_told(room: Room) -> None:
@@ -177,6 +214,7 @@ def test_without_a_sink_nothing_is_told(room: Room) -> None:
 
 def test_a_sink_that_is_down_is_told_at_the_next_sweep(room: Room) -> None:
     request = room.record("star", ago=2 * MINUTE)
+    other = room.record("moon", ago=2 * MINUTE)
     room.sink.down = True
     with capture_logs() as logs:
         assert room.sweep() == 1
@@ -184,7 +222,25 @@ def test_a_sink_that_is_down_is_told_at_the_next_sweep(room: Room) -> None:
     assert room.images.read(layout.told(request.key)) is None
     room.sink.down = False
     assert room.sweep() == 0
-    assert [event["causationid"] for event in room.sink.told] == [request.id]
+    assert {event["causationid"] for event in room.sink.told} == {request.id, other.id}
+
+
+def test_an_object_that_finds_no_sink_ends_the_announcing(room: Room) -> None:
+    for name in "ab":
+        room.drop(f"in/{name}.json")
+    room.trouble = {"in/a.json": SinkDown("the sink does not answer")}
+    with capture_logs():
+        assert room.swept(postponed=1) == ["in/a.json"]
+
+
+def test_an_outcome_that_the_sink_refuses_keeps_no_other_from_being_told(room: Room) -> None:
+    first, second = sorted((room.record(name, ago=2 * MINUTE) for name in ("star", "moon")), key=lambda one: one.key)
+    room.sink.refused = {first.id}
+    with capture_logs() as logs:
+        assert room.sweep() == 1
+    assert [row["error"] for row in logs if row["event"] == "sweep.postponed"] == ["the sink answered 400"]
+    assert [event["causationid"] for event in room.sink.told] == [second.id]
+    assert room.images.read(layout.told(first.key)) is None
 
 
 def test_a_bucket_that_is_away_keeps_no_other_from_being_swept(room: Room) -> None:
@@ -202,15 +258,23 @@ def test_a_bucket_that_is_away_keeps_no_other_from_being_swept(room: Room) -> No
 def test_an_object_that_cannot_be_offered_keeps_no_other_from_being_offered(room: Room) -> None:
     for name in "abc":
         room.drop(f"in/{name}.json")
-    room.away, room.done = {"in/a.json", "in/b.json"}, {"in/c.json"}
+    room.trouble = {"in/a.json": SinkRefused("the sink answered 413"), "in/b.json": StoreDown("away")}
+    room.done = {"in/c.json"}
     with capture_logs() as logs:
         assert room.swept(postponed=2) == ["in/a.json", "in/b.json", "in/c.json"]
     assert [row["what"] for row in logs if row["event"] == "sweep.postponed"] == ["in/a.json", "in/b.json"]
-    room.away = set()
+    room.trouble = {}
     assert room.swept() == ["in/a.json", "in/b.json"], "postponed before, and not counted again"
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"told_by": "sink"}'])
+def imageless() -> bytes:
+    request = from_object(ObjectRef("prompts", "in/imageless.json", etag="0" * 32), 0, {"prompt": "a picture"})
+    drew = drawn(request)
+    broken = Outcome({**drew.event, "data": {**drew.event["data"], "images": [{}]}})
+    return Record(request, request.prompt_hash, "sink", broken).encode()
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"told_by": "sink"}', b'{"version": 2}', imageless()])
 def test_a_record_that_cannot_be_read_keeps_no_other_from_being_told(room: Room, body: bytes) -> None:
     room.ago(2 * MINUTE)
     room.images.write(layout.record("0" * 64), body)
@@ -236,6 +300,56 @@ def test_claims_go_without_a_sink_too(room: Room) -> None:
     room.claim(recorded, 1, ago=2 * DAY)
     room.sweeping(None)()
     assert room.claims() == []
+
+
+def test_what_a_killed_check_of_the_store_left_goes_after_a_day(room: Room) -> None:
+    old, young = (f"{check_store.PREFIX}{n}/first" for n in range(2))
+    room.drop(old, ago=DAY + MINUTE, store=room.images)
+    room.drop(young, ago=DAY - MINUTE, store=room.images)
+    room.sweep()
+    assert room.claims() == [young]
+
+
+@pytest.mark.parametrize(
+    ("ago", "marked", "said"),
+    [
+        (HORIZON - MINUTE, True, "to the sink"),
+        (HORIZON + MINUTE, True, "to the sink"),
+        (HORIZON - MINUTE, False, "not yet; the sweep or a redelivery tells it"),
+        (
+            HORIZON + MINUTE,
+            False,
+            "not known any more, it is older than DARKROOM_HORIZON; a redelivery tells it again",
+        ),
+    ],
+)
+def test_status_promises_no_telling_that_the_sweep_does_not_do(
+    room: Room, ago: float, said: str, *, marked: bool
+) -> None:
+    request = room.record("star", ago=ago)
+    if marked:
+        room.images.write(layout.told(request.key), b"{}")
+    room.ago(0)
+    lines = describe(request.key, Ledger(room.images), lambda _: room.prompts, horizon=HORIZON)
+    assert [line for line in lines if line.startswith("  told ")] == [f"  told     {said}"]
+
+
+def test_a_record_reads_back_as_it_was_written() -> None:
+    deep: Any = "deep"
+    for _ in range(64):
+        deep = [deep]
+    ref = ObjectRef("prompts", "in/\ud800.json", etag="0" * 32, size=3)
+    for request in (
+        from_object(ref, 2, {"prompt": "a star"}),
+        Request("/tests", "1", deep, context={"tracestate": "t"}),
+    ):
+        record = Record(request, request.prompt_hash, "reply", drawn(request))
+        assert Record.decode(record.encode()) == record
+
+
+def test_a_record_of_a_newer_version_says_so() -> None:
+    with pytest.raises(StoreDown, match="newer version of Darkroom"):
+        Record.decode(encode_json({"version": 2, "request": "of another shape"}))
 
 
 def test_claims_are_cleared_at_the_first_sweep_and_not_at_each(room: Room) -> None:

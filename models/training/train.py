@@ -1,4 +1,4 @@
-"""Train the miniature SDXL: `python models/shapes/train.py` (about an hour on two cores, resumes where it stopped).
+"""Train the miniature SDXL: `python models/training/train.py` (about an hour on two cores, resumes where it stopped).
 
 Every step draws its own data from a seed made of the stage and the step, so a resumed run sees what an
 uninterrupted one would have seen.
@@ -263,10 +263,10 @@ def save(vae: nn.Module, parts: nn.ModuleList, folder: Path) -> None:
 
 
 def main() -> None:
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=here / ".work", help="checkpoints, to resume from")
-    parser.add_argument("--out", type=Path, default=here, help="where the pipeline is written")
+    parser.add_argument("--out", type=Path, default=here.parent / "shapes", help="where the pipeline is written")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -275,7 +275,7 @@ def main() -> None:
     vae = train_vae(arguments.work)
     parts, vae = train_unet(vae, arguments.work)
     save(vae, parts, arguments.out)
-    print(f"written to {arguments.out}")
+    print(f"written to {arguments.out}; its SHA256SUMS has to be written again, as docs/models.md says")
 
 
 if __name__ == "__main__":

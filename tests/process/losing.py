@@ -1,0 +1,64 @@
+"""`darkroom render`, or in LOSING_ALONE `darkroom serve`, but for the renderer, which loses its GPU.
+
+LOSING is the number of the recorded message that a prompt "heavy" meets, or with LOSING_AT=load the load. Without
+LOSING everything is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from events.prompt import Prompt
+from function.bootstrap import build
+from function.config import Settings
+from function.logs import configure
+from function.render import Rendering
+from function.render.faults import losses
+from function.server import leave, serve
+from tests.drawing import Drawing
+from tests.render.recorded import FATAL
+
+HEAVY: Final = "heavy"
+# Seconds of drawing, in which others come.
+MEANWHILE: Final = 2.0
+
+
+class Losing(Drawing):
+    """Draws until it meets a heavy prompt."""
+
+    def __init__(self, text: str | None, *, at: str) -> None:
+        super().__init__()
+        self._text = text
+        self._at = at
+
+    def load(self) -> None:
+        if self._at == "load":
+            self._lose()
+
+    def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
+        if prompt.prompt == HEAVY:
+            time.sleep(MEANWHILE)
+            self._lose()
+        return super().render(prompt, seed, between_steps)
+
+    def _lose(self) -> None:
+        if self._text:
+            with losses():
+                raise RuntimeError(self._text)
+
+
+def main() -> None:
+    settings = Settings.from_environment(os.environ)
+    number = os.environ.get("LOSING")
+    renderer = Losing(FATAL[int(number)].text if number else None, at=os.environ.get("LOSING_AT", "render"))
+    built = build(settings, renderer, standalone="LOSING_ALONE" in os.environ)
+    configure(settings.log_format)
+    built.start()
+    leave(serve(built.app, settings, built.health, built.load))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""No memory, no disk, nowhere to write: what can be done is done, the rest is 503, and nothing half-written is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from function.demo.s3server import S3Server
+from tests.darkroom import DarkroomProcess, outcome_of
+from tests.process.confined import UNSHARED
+from tests.process.conftest import Launch, Running
+from tests.sizing import sized
+from tests.stores import new_bucket
+from tests.watch import written_files
+
+NOWHERE = {"TMPDIR": "/nonexistent", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+CONFINED = ("-m", "tests.process.confined")
+REAL, DRAWING = "function.cli", "tests.drawing"
+PROMPT = {"prompt": "a red star on a white background", "num_inference_steps": 2}
+LARGE = PROMPT | {"width": 1024, "height": 1024, "num_images": 4}
+
+
+def whole(running: Running) -> Counter[str]:
+    """How many objects there are of each kind, each of them whole; fails the test if one is not."""
+    found: Counter[str] = Counter()
+    for key in running.keys(""):
+        answer = running.server.client.get_object(Bucket=running.images, Key=key)
+        body = answer["Body"].read()
+        if key.startswith("images/"):
+            assert hashlib.sha256(body).hexdigest() == answer["Metadata"]["sha256"], key
+            Image.open(io.BytesIO(body)).load()
+        else:
+            json.loads(body)
+        if key.startswith("records/"):
+            for image in json.loads(body)["outcome"]["data"].get("images", ()):
+                stored = running.server.client.get_object(Bucket=running.images, Key=image["key"])["Body"].read()
+                assert hashlib.sha256(stored).hexdigest() == image["sha256"], key
+        found[key.split("/")[0]] += 1
+    return found
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> None:
+    """Skips where nobody may mount anything, not even for himself."""
+    if subprocess.run([*UNSHARED, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody have a mount namespace of his own")
+
+
+@pytest.mark.parametrize("how", ["full", "readonly"])
+def test_a_disk_that_takes_nothing(launch: Launch, request: pytest.FixtureRequest, how: str) -> None:
+    """Everything works as ever, from the start to the end."""
+    if how == "readonly":
+        request.getfixturevalue("namespaces")
+    running = launch(*CONFINED, how, REAL, **NOWHERE)
+    process = running.process.wait_ready()
+    outcome_of(process.event(PROMPT, id="1"))
+    outcome_of(process.event({"prompt": ""}, id="2"))
+    assert whole(running) == {"claims": 1, "images": 1, "records": 2}
+    assert process.stop() == 0
+
+
+def test_nothing_is_written_to_disk(seaweedfs: S3Server, tmp_path: Path) -> None:
+    """By what Python opens, and by what the kernel counts, from the start to the end of a render."""
+    images = new_bucket(seaweedfs, "images")
+    # The log, which a container would hand to its runtime through a pipe, goes into memory.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:  # no secret in it, and gone at the end
+        watched = {"WRITES_LOG": f"{memory}/writes", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(tmp_path)}
+        settings = {"DARKROOM_IMAGE_BUCKET": images, "HOME": str(tmp_path)} | watched
+        with DarkroomProcess("render", seaweedfs, Path(memory), settings, program=("-m", REAL)) as process:
+            process.wait_ready()
+            outcome_of(process.event(PROMPT, id="1"))
+            outcome_of(process.event(PROMPT | {"num_images": 2}, id="2"))
+            outcome_of(process.event({"prompt": ""}, id="3"))
+            counted = dict(line.split(": ") for line in Path(f"/proc/{process.pid}/io").read_text().splitlines())
+        written = written_files(Path(memory) / "writes")
+    print(f"{counted['write_bytes']} bytes written to disk, {written}")
+    assert counted["write_bytes"] == "0"
+    assert written == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_is_seen(tmp_path: Path) -> None:
+    file, folder = str(tmp_path / "a"), str(tmp_path / "b")
+    program = f"import os; open({file!r}, 'a').close(); os.mkdir({folder!r}); open('/dev/null', 'w').close()"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(Path(__file__).parents[1] / "watch"), "WRITES_LOG": str(tmp_path / "log")},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert written_files(tmp_path / "log") == [file, folder]
+
+
+# MiB beyond what the process has when it is ready.
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("module", "spare"), [(DRAWING, 12), (REAL, 16), *sized([], [(DRAWING, 4), (DRAWING, 40), (REAL, 64)])]
+)
+def test_no_memory(launch: Launch, module: str, spare: int) -> None:
+    """Three times four pictures of 3 MB, while others ask too; with memory again, all are there."""
+    # Or glibc has set aside more address space for each thread than the pictures need.
+    running = launch("-m", module, MALLOC_ARENA_MAX="1")
+    process = running.process.wait_ready()
+    limit = virtual_memory(process.pid) + (spare << 20)
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    seen: Counter[int] = Counter()
+    with ThreadPoolExecutor(3) as others:
+        for number in range(3):
+            asked = [others.submit(process.event, {"prompt": ""}, id=str(uuid.uuid4())) for _ in range(2)]
+            asked.append(others.submit(process.event, LARGE, id=f"{spare}-{number}"))
+            seen.update(answer.result(timeout=120).status for answer in asked)
+        assert process.probe("liveness") == 200
+    kept = whole(running)
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    told = [outcome_of(process.event(LARGE, id=f"{spare}-{number}"))["data"].get("code") for number in range(3)]
+    print(f"{spare} MiB to spare: {dict(seen)}, {dict(kept)}, then {told}")
+    assert set(seen) <= {200, 429, 503}
+    # What did not fit even in small pieces is recorded as such.
+    assert set(told) <= ({None} if module == DRAWING else {None, "out_of_memory"})
+    assert whole(running)["images"] == 4 * told.count(None)
+    assert process.stop() == 0
+
+
+def virtual_memory(pid: int) -> int:
+    """Bytes of address space that the process has taken."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmSize"))
+    return int(line.split()[1]) * 1024
