@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import ExitStack
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TextIO
 
 import click
 
@@ -28,6 +28,18 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str | None
     return value
 
 
+def _properties(_context: click.Context, _parameter: click.Parameter, file: TextIO | None) -> dict[str, str]:
+    """As Java's clients and librdkafka's own programs have them: a line for each, # for what is none."""
+    found = {}
+    for line in map(str.strip, file or ()):
+        if line and not line.startswith("#"):
+            name, is_set, value = line.partition("=")
+            if not is_set:
+                raise click.BadParameter(f"{name} has no value; each line is name=value")
+            found[name.strip()] = value.strip()
+    return found
+
+
 _TO = click.option("--to", metavar="URL", callback=_url, help="Instead of K_SINK; DARKROOM_DOOR_TOKEN goes along.")
 
 
@@ -36,6 +48,7 @@ _TO = click.option("--to", metavar="URL", callback=_url, help="Instead of K_SINK
 @click.option("--archive", is_flag=False, flag_value=ALL, callback=_key, metavar="[KEY]", help="What archive has kept.")
 @click.option("--kafka-topic", metavar="NAME", help="All that is in a topic now.")
 @click.option("--kafka-bootstrap", metavar="HOST:PORT", help="Where Kafka is.")
+@click.option("--kafka-config", type=click.File(), callback=_properties, help="librdkafka's properties, name=value.")
 @_TO
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
 def replay(
@@ -43,6 +56,7 @@ def replay(
     archive: str | None,
     kafka_topic: str | None,
     kafka_bootstrap: str | None,
+    kafka_config: dict[str, str],
     to: str | None,
     *,
     dry_run: bool,
@@ -61,7 +75,7 @@ def replay(
             needs("kafka", "confluent_kafka")
             if not kafka_bootstrap:
                 raise click.UsageError("--kafka-topic needs --kafka-bootstrap")
-            letters = stack.enter_context(replaying.from_topic(kafka_topic, kafka_bootstrap))
+            letters = stack.enter_context(replaying.from_topic(kafka_topic, kafka_bootstrap, kafka_config))
         elif archive:
             letters = replaying.from_archive(settings, "" if archive == ALL else archive)
         else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 from flask import Flask
 
+from events.request import ObjectRef
 from function.app import create_app
 from function.archive import MAX_LETTER, Archive
 from function.check_store import KEYS, RACERS, Finding, check_store, require_kept
@@ -29,7 +30,7 @@ from function.sink import HttpSink, Sink
 from function.slots import Slots
 from function.standalone import Standalone
 from function.store import ObjectStore, S3Store, s3_client
-from function.sweep import Sweep
+from function.sweep import Listing, Sweep
 from function.telling import ImageUrls, PresignedUrls, PublicUrls, Telling
 
 # Seconds that a prompt waits for the slot in standalone, where no broker would send it again.
@@ -62,6 +63,16 @@ class Foundation:
     files: PromptFiles
     sink: Sink | None
     settling: Settling
+
+    def sweep(self, settings: Settings, offer: Callable[[ObjectRef, Listing], bool]) -> Sweep:
+        return Sweep(
+            self.store,
+            self.files,
+            self.settling.telling,
+            offer,
+            horizon=settings.horizon,
+            untold_after=settings.untold_after,
+        )
 
 
 def renderer_for(settings: Settings) -> Renderer:
@@ -162,14 +173,7 @@ def build(
     if not standalone:
         return Function(create_app(settings, base.health, base.metrics, event=event), base.health, load)
     alone = Standalone(darkroom, base.files, base.store, base.health)
-    sweep = Sweep(
-        base.store,
-        base.files,
-        base.settling.telling,
-        alone.offer,
-        horizon=settings.horizon,
-        untold_after=settings.untold_after,
-    )
+    sweep = base.sweep(settings, alone.offer)
     # Standalone has both doors on one port, which no cluster guards.
     app = create_app(settings, base.health, base.metrics, event=event, drop=alone.door, guard_events=True)
     return Function(app, base.health, load, lambda: alone.start(sweep, settings.sweep_interval))
@@ -204,14 +208,7 @@ def build_sweep(settings: Settings) -> Sweep:
         forgotten_after=settings.forgotten_after,
         republish_after=settings.republish_after,
     )
-    return Sweep(
-        base.store,
-        base.files,
-        base.settling.telling,
-        offer,
-        horizon=settings.horizon,
-        untold_after=settings.untold_after,
-    )
+    return base.sweep(settings, offer)
 
 
 def build_archive(settings: Settings) -> Function:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, BinaryIO, Final
 
@@ -37,10 +37,10 @@ def from_archive(settings: Settings, key: str) -> Letters:
 
 
 @contextmanager
-def from_topic(name: str, bootstrap: str) -> Iterator[Letters]:
+def from_topic(name: str, bootstrap: str, properties: Mapping[str, str]) -> Iterator[Letters]:
     from function.topic import Topic
 
-    with closing(Topic(name, bootstrap)) as topic:
+    with closing(Topic(name, bootstrap, properties)) as topic:
         yield len(topic), topic
 
 

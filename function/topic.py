@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -18,12 +18,14 @@ PATIENCE: Final = 15.0
 class Topic:
     """What is in a topic at the time: each partition from its beginning to where it ends now.
 
-    `len` counts at most too many: records that Kafka has deleted in between, or keeps for itself.
+    `properties` are librdkafka's, such as those for TLS and SASL. `len` counts at most too many: records that Kafka has
+    deleted in between, or keeps for itself.
     """
 
-    def __init__(self, name: str, bootstrap: str) -> None:
+    def __init__(self, name: str, bootstrap: str, properties: Mapping[str, str] = {}) -> None:
         self._name = name
         settings = {
+            **properties,
             "bootstrap.servers": bootstrap,
             # Only read: nothing is committed, so that it can be read again.
             "group.id": "darkroom-replay",
@@ -31,7 +33,10 @@ class Topic:
             "enable.partition.eof": True,
             "log_level": 0,
         }
-        self._consumer = Consumer(settings)
+        try:
+            self._consumer = Consumer(settings)
+        except KafkaException as error:
+            raise Unavailable(f"Kafka's client cannot be set up so: {error.args[0].str()}") from error
         try:
             found = self._consumer.list_topics(name, timeout=PATIENCE).topics[name]
             if found.error:

@@ -153,7 +153,7 @@ def test_a_record_that_kafka_has_worded_oddly_comes_back_to_the_byte(house: Hous
     assert len(house.renders()) == 1
 
 
-def test_a_topic_is_read_from_its_beginning_to_its_end(house: House, sink: Sink, kafka: Kafka) -> None:
+def test_a_topic_is_read_from_its_beginning_to_its_end(house: House, sink: Sink, kafka: Kafka, tmp_path: Path) -> None:
     topic, odd = new_topic("dead"), {"subject": 'caf\u00e9 %41 "\u2713"', "time": "2026-11-24T10:00:00Z"}
     records = [
         as_record(dead("binary", **odd), "binary") | {"partition": 2},
@@ -173,6 +173,17 @@ def test_a_topic_is_read_from_its_beginning_to_its_end(house: House, sink: Sink,
         assert sentence(done) == "2 sent, 2 not taken", done.stderr
         arrived = sorted((plain(event) for event in sink.taken()), key=lambda event: str(event["id"]))
         assert arrived == [requested(mode, **odd) for mode in ("binary", "structured")]
+    # As a Kafka with TLS needs it, and this one does not.
+    properties = tmp_path / "client.properties"
+    properties.write_text("# ours\nsecurity.protocol = plaintext\n\nclient.id=darkroom=1\n")
+    done = house.darkroom(*from_topic, "--kafka-config", str(properties), "--dry-run")
+    assert sorted(done.stdout.splitlines()) == listed, done.stderr
+    properties.write_text("no.such.property=1\n")
+    wrong = house.darkroom(*from_topic, "--kafka-config", str(properties), "--dry-run")
+    assert sentence(wrong).startswith("Kafka's client cannot be set up so: ")
+    assert "no.such.property" in sentence(wrong)
+    properties.write_text("sasl.password\n")
+    assert "sasl.password has no value" in house.darkroom(*from_topic, "--kafka-config", str(properties)).stderr
     nowhere = house.darkroom(
         "replay", "--kafka-topic", topic + "-none", "--kafka-bootstrap", kafka.bootstrap, K_SINK=sink.url
     )
