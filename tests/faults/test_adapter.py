@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import pytest
 
 from function.errors import AccessDenied, StoreDown
@@ -41,6 +42,8 @@ def client(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of the test's own: what boto3 may repeat is counted for each client."""
     for name, value in proxy.environment.items():
         monkeypatch.setenv(name, value)
+    # boto3 keeps the first credentials that it finds for the whole process; here every server has its own.
+    boto3.setup_default_session()
     return s3_client(proxy.url)
 
 

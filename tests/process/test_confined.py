@@ -109,7 +109,7 @@ def test_what_is_written_is_seen(tmp_path: Path) -> None:
 # MiB beyond what the process has when it is ready.
 @pytest.mark.chaos
 @pytest.mark.parametrize(
-    ("module", "spare"), [(DRAWING, 12), (REAL, 16), *sized([], [(DRAWING, 4), (DRAWING, 40), (REAL, 64)])]
+    ("module", "spare"), [(DRAWING, 12), *sized([], [(DRAWING, 4), (DRAWING, 40), (REAL, 16), (REAL, 64)])]
 )
 def test_no_memory(launch: Launch, module: str, spare: int) -> None:
     """Three times four pictures of 3 MB, while others ask too; with memory again, all are there."""
