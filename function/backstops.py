@@ -11,13 +11,14 @@ import click
 
 from function.config import Settings
 from function.extras import needs
+from function.status import KEY
 
 ALL: Final = "all"
 
 
 def _key(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     without = value is None or (value == ALL and isinstance(parameter, click.Option))
-    if not without and not re.fullmatch(r"[0-9a-f]{64}", str(value)):
+    if not without and not KEY.fullmatch(str(value)):
         raise click.BadParameter("a key has 64 hex digits")
     return value
 

@@ -77,6 +77,10 @@ def read(store: ObjectStore, key: str) -> Record | None:
     return Record.decode(stored.body) if stored else None
 
 
+def exists(store: ObjectStore, key: str) -> bool:
+    return store.read(layout.record(key), limit=0) is not None
+
+
 def json_object(body: bytes, levels: int = MAX_NESTING) -> dict[str, Any]:
     """The JSON object that Darkroom keeps in an object of the store; `StoreDown` if something else is there."""
     try:

@@ -8,7 +8,7 @@ from itertools import count
 
 from events.prompt import faults_of, sentence
 from events.request import Request
-from function import layout, records
+from function import records
 from function.store import ObjectStore
 
 
@@ -23,7 +23,7 @@ def next_retry(store: ObjectStore, key: str) -> Request:
         raise NothingToRetry(f"{key} has no record yet, so there is nothing to retry; darkroom status {key} says more")
     if faults := faults_of(record.request.received):
         raise NothingToRetry(f"nothing else can come of it, send what is right: {sentence(faults)}")
-    return next(retry for retry in retries(record.request) if not has_record(store, retry))
+    return next(retry for retry in retries(record.request) if not records.exists(store, retry.key))
 
 
 def retries(request: Request) -> Iterator[Request]:
@@ -32,7 +32,3 @@ def retries(request: Request) -> Iterator[Request]:
     if request.object is not None:
         first = replace(request, id=request.object.prompt_id(request.index))
     return (first.retried(number) for number in count(1))
-
-
-def has_record(store: ObjectStore, request: Request) -> bool:
-    return store.read(layout.record(request.key), limit=0) is not None

@@ -10,12 +10,12 @@ from typing import Final
 from events.envelope import NotACloudEvent
 from events.promptfile import DEFAULTS, InvalidPromptFile, Limits, read
 from events.request import ObjectRef, Request, from_object
-from function import layout, progress
+from function import layout, progress, records
 from function.errors import ObjectGone
 from function.ledger import Ledger
 from function.letters import in_archive, names, reason
 from function.records import Record
-from function.retry import has_record, retries
+from function.retry import retries
 from function.store import ObjectStore
 
 KEY: Final = re.compile(r"[0-9a-f]{64}")
@@ -87,11 +87,12 @@ def _record(record: Record, store: ObjectStore, *, old: bool) -> Iterator[str]:
     else:
         yield "  told     not yet; the sweep or a redelivery tells it"
     for retry in takewhile(lambda retry: _tried(retry, store), retries(record.request)):
-        yield f"  retry    {retry.retry}: {retry.key}, {'recorded' if has_record(store, retry) else 'no record yet'}"
+        state = "recorded" if records.exists(store, retry.key) else "no record yet"
+        yield f"  retry    {retry.retry}: {retry.key}, {state}"
 
 
 def _tried(request: Request, store: ObjectStore) -> bool:
-    return store.read(layout.claim(request.key, 1), limit=0) is not None or has_record(store, request)
+    return store.read(layout.claim(request.key, 1), limit=0) is not None or records.exists(store, request.key)
 
 
 def _dead(key: str, store: ObjectStore) -> Iterator[str]:

@@ -118,7 +118,7 @@ class Sweep:
                 if key not in recorded:
                     # A check of the store that was killed leaves what never gets a record.
                     left = listed.key.startswith(check_store.PREFIX)
-                    recorded[key] = left or self._store.read(layout.record(key), limit=0) is not None
+                    recorded[key] = left or records.exists(self._store, key)
                 if recorded[key]:
                     self._store.delete(listed.key)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from function.errors import DarkroomError
 from tests.darkroom import DarkroomProcess
 from tests.fuzz.inputs import HOSTILE, Input, an_input
 from tests.fuzz.wire import Answer, Connection
+from tests.process.measure import memory
 from tests.sizing import FULL
 
 AT_ONCE: Final = 6
@@ -96,14 +96,14 @@ class Fuzzer:
             self._exchange(connections, inputs)
             sent += 1
             if sent == batches // 5:
-                warm = memory(self.process.pid)
+                warm = memory(self.process.pid, "VmRSS")
 
         try:
             exchange()
         finally:
             for connection in connections:
                 connection.close()
-        self.grown = (memory(self.process.pid) - warm) / 1e6
+        self.grown = (memory(self.process.pid, "VmRSS") - warm) / 1e6
 
     def _exchange(self, connections: list[Connection], inputs: list[Input]) -> None:
         for connection, each in zip(connections, inputs, strict=True):
@@ -114,9 +114,3 @@ class Fuzzer:
             assert (wrong := complaint(each, answer)) is None, f"{wrong}; sent {each.raw[:3000]!r}"
             if each.cut or each.follows:
                 connection.close()
-
-
-def memory(pid: int) -> int:
-    """Bytes that the process holds now."""
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024

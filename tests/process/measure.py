@@ -38,7 +38,12 @@ def _jiffies() -> tuple[int, int]:
 
 def peak_memory(pid: int) -> int:
     """Bytes that the process held at most, since it began or since `forget_peak`."""
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return memory(pid, "VmHWM")
+
+
+def memory(pid: int, which: str) -> int:
+    """Bytes that the process holds, by a line of its /proc/PID/status."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(which))
     return int(line.split()[1]) * 1024
 
 

@@ -21,6 +21,7 @@ from function.demo.s3server import S3Server
 from tests.darkroom import DarkroomProcess, outcome_of
 from tests.process.confined import UNSHARED
 from tests.process.conftest import Launch, Running
+from tests.process.measure import memory
 from tests.sizing import sized
 from tests.stores import new_bucket
 from tests.watch import written_files
@@ -116,7 +117,7 @@ def test_no_memory(launch: Launch, module: str, spare: int) -> None:
     # Or glibc has set aside more address space for each thread than the pictures need.
     running = launch("-m", module, MALLOC_ARENA_MAX="1")
     process = running.process.wait_ready()
-    limit = virtual_memory(process.pid) + (spare << 20)
+    limit = memory(process.pid, "VmSize") + (spare << 20)
     resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     seen: Counter[int] = Counter()
     with ThreadPoolExecutor(3) as others:
@@ -134,9 +135,3 @@ def test_no_memory(launch: Launch, module: str, spare: int) -> None:
     assert set(told) <= ({None} if module == DRAWING else {None, "out_of_memory"})
     assert whole(running)["images"] == 4 * told.count(None)
     assert process.stop() == 0
-
-
-def virtual_memory(pid: int) -> int:
-    """Bytes of address space that the process has taken."""
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmSize"))
-    return int(line.split()[1]) * 1024
