@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import urllib3
 
-from function.demo.process import Child, free_ports
+from function.demo.process import Child, free_ports, plain_environment
 from function.demo.s3server import S3Server
 from tests.contract.validate import validated
 
@@ -53,13 +54,12 @@ class DarkroomProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = urllib3.PoolManager(retries=False, timeout=120, maxsize=32)
         self.began = time.monotonic()
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DARKROOM_", "K_"))}
         self._child = Child(
             f"darkroom {command}",
             [sys.executable, *program, command],
             folder=REPOSITORY,
             log=folder / f"darkroom-{self.port}.log",
-            environment=inherited
+            environment=plain_environment()
             | server.environment
             | {
                 "PORT": str(self.port),
@@ -143,6 +143,21 @@ class DarkroomProcess:
         """The sum of a counter over its labels, as /metrics shows it."""
         text = self.http.request("GET", f"{self.url}/metrics").data.decode()
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+
+
+def darkroom(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command to its end, with nothing but `environment` around it that could change what it does."""
+    return subprocess.run(
+        [sys.executable, "-m", "function.cli", *arguments],
+        cwd=REPOSITORY,
+        # Without credentials boto3 would ask the cloud's own address for them.
+        env=plain_environment() | {"AWS_EC2_METADATA_DISABLED": "true"} | environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def outcome_of(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:

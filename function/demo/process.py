@@ -26,6 +26,11 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+def plain_environment() -> dict[str, str]:
+    """The environment of the present process, without what could change what Darkroom does: settings, sinks and S3."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DARKROOM_", "K_"))}
+
+
 class ChildFailed(RuntimeError):
     """A child process ended or was not ready in time; the message has the end of its log."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -23,7 +22,7 @@ from tqdm import tqdm
 
 from events.request import ObjectRef
 from function import layout
-from function.demo.process import Child, free_ports
+from function.demo.process import Child, free_ports, plain_environment
 from function.demo.seaweedfs import SeaweedFS, Webhook
 
 PROMPTS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -103,13 +102,12 @@ def _steps(total: int) -> Iterator[Callable[[str], None]]:
 
 
 def _darkroom(folder: Path, environment: Mapping[str, str]) -> Child:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DARKROOM_", "K_"))}
     return Child(
         "darkroom",
         [sys.executable, "-m", "function.cli", "serve"],
         folder=REPOSITORY,
         log=folder.resolve() / "darkroom.log",
-        environment=inherited | dict(environment),
+        environment=plain_environment() | dict(environment),
     )
 
 

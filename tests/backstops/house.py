@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ import pytest
 from events import IMAGE_REQUESTED
 from events.request import key_of
 from function.demo.s3server import S3Server
-from tests.darkroom import REPOSITORY, DarkroomProcess
+from tests.darkroom import DarkroomProcess, darkroom
 from tests.drawing import renders
 from tests.stores import new_bucket
 
@@ -66,17 +64,7 @@ class House:
 
     def darkroom(self, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DARKROOM_", "K_"))}
-        return subprocess.run(
-            [sys.executable, "-m", "function.cli", *arguments],
-            cwd=REPOSITORY,
-            env=inherited | self.server.environment | self.settings | more,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return darkroom(*arguments, stdin=stdin, **self.server.environment, **self.settings | more)
 
     def objects(self, prefix: str) -> dict[str, Any]:
         """The JSON objects in the image bucket whose keys begin so."""

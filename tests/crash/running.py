@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from queue import Queue, SimpleQueue
 from typing import Any
 
-from function.demo.process import Child
+from function.demo.process import Child, plain_environment
 from function.demo.s3server import S3Server
 from tests.crash.history import Happened, History
 from tests.crash.verdict import faults
@@ -65,8 +64,7 @@ class Crashes:
         self._seconds = 1200 + 120 * sum(map(len, kinds.values())) / at_once
         histories = [asdict(history) for each in kinds.values() for history in each]
         (folder / "histories").write_text(json.dumps(histories))
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DARKROOM_", "K_"))}
-        environment |= server.environment | {"DARKROOM_IMAGE_BUCKET": self._store.bucket}
+        environment = plain_environment() | server.environment | {"DARKROOM_IMAGE_BUCKET": self._store.bucket}
         if preload:
             environment["LD_PRELOAD"] = str(preload)
         self._child = Child(

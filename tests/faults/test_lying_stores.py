@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from function.check_store import check_store
-from tests.darkroom import REPOSITORY, DarkroomProcess
+from tests.darkroom import DarkroomProcess, darkroom
 from tests.faults import (
     Answer,
     Answered,
@@ -71,11 +69,7 @@ def environment(proxy: FaultProxy) -> dict[str, str]:
 
 def checked(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The real command."""
-    plain = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DARKROOM_", "K_"))}
-    command = [sys.executable, "-m", "function.cli", "check-store", f"--racers={RACERS}", f"--keys={KEYS}"]
-    return subprocess.run(
-        command, env=plain | settings, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
-    )
+    return darkroom("check-store", f"--racers={RACERS}", f"--keys={KEYS}", **settings)
 
 
 def tells(lie: str, sentences: list[str]) -> bool:

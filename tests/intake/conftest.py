@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ import pytest
 from function.demo.process import free_ports
 from function.demo.s3server import S3Server
 from tests.contract.validate import validated
-from tests.darkroom import REPOSITORY, DarkroomProcess
+from tests.darkroom import DarkroomProcess, darkroom
 from tests.receiver import Delivery, receiver
 from tests.stores import new_bucket
 
@@ -73,15 +70,6 @@ def intake(seaweedfs: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def sweep(server: S3Server, environment: Mapping[str, str]) -> str:
     """Run `darkroom sweep` to its end and return what it logged; fails the test if anything was postponed."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DARKROOM_", "K_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "function.cli", "sweep"],
-        cwd=REPOSITORY,
-        env=inherited | server.environment | {"DARKROOM_LOG_FORMAT": "json"} | dict(environment),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = darkroom("sweep", **server.environment, **{"DARKROOM_LOG_FORMAT": "json"} | dict(environment))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

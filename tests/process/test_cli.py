@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import uuid
 
 import pytest
 
 from function.config import variables
 from function.demo.s3server import S3Server
-from tests.darkroom import REPOSITORY, outcome_of
+from tests.darkroom import darkroom, outcome_of
 from tests.process.conftest import Running
 from tests.stores import new_bucket
 
 PROMPT = {"prompt": "a yellow square on a blue background", "num_inference_steps": 1}
-
-
-def darkroom(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """A command to its end, with nothing but `settings` in its environment that could change what it does."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DARKROOM_", "K_"))}
-    # Without credentials boto3 would ask the cloud's own address for them.
-    inherited["AWS_EC2_METADATA_DISABLED"] = "true"
-    return subprocess.run(
-        [sys.executable, "-m", "function.cli", *arguments],
-        cwd=REPOSITORY,
-        env=inherited | settings,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
