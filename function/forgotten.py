@@ -44,6 +44,6 @@ class Forgotten:
         self._sink.tell(dropped(as_read))
         # Until the broker has brought it, the next sweeps leave it alone; whoever has read it meanwhile knows better.
         now = progress.read(self._store, as_read)
-        if now is None or now.age >= self._republish_after:
+        if now is None or not (now.done or now.age < self._republish_after):
             progress.write(self._store, as_read, now.count if now else 0, done=False)
         return False

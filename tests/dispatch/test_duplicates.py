@@ -61,7 +61,7 @@ def test_a_hundred_duplicates_cost_one_render_and_a_replay_little_more_than_a_ge
 
 
 def test_sixteen_racers_to_two_processes_are_one_render(stage: Stage) -> None:
-    keys, racers = sized(10, 500), 16
+    keys, racers = sized(4, 500), 16
     names = [f"star {number}" for number in range(keys)]
     with stage.pods(2) as pods, Broker(GO) as broker:
         # As many as a process admits: sixteen arrive at once, eight at each.

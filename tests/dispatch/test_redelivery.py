@@ -16,12 +16,12 @@ EACH = pytest.mark.parametrize("dispatcher", BOTH, ids=lambda dispatcher: dispat
 
 @EACH
 def test_a_storm_of_redeliveries_is_one_render_each_and_no_dead_letter(stage: Stage, dispatcher: Dispatcher) -> None:
-    print("\n" + scenarios.storm(stage, dispatcher, events=sized(30, 2000), copies=5))
+    print("\n" + scenarios.storm(stage, dispatcher, events=sized(12, 2000), copies=5))
 
 
 @EACH
 def test_a_lost_answer_is_told_again_and_nothing_is_drawn_again(stage: Stage, dispatcher: Dispatcher) -> None:
-    print("\n" + scenarios.answers_lost(stage, dispatcher, events=sized(12, 1000)))
+    print("\n" + scenarios.answers_lost(stage, dispatcher, events=sized(6, 1000)))
 
 
 @EACH

@@ -12,7 +12,7 @@ from tests.faults.proxy import FaultProxy
 from tests.faults.room import LEASE, Delivered, Room, room
 from tests.sizing import sized
 
-EVENTS = sized(6, 300)
+EVENTS = sized(3, 300)
 PUTS = ["claims/", "images/", "records/", "told/"]
 EVERY_PUT = pytest.mark.parametrize("prefix", PUTS, ids=[prefix.rstrip("/") for prefix in PUTS])
 

@@ -49,21 +49,21 @@ def fuzz(fuzzer: Fuzzer, count: int) -> None:
 def test_render(store: S3Server, tmp_path: Path) -> None:
     settings = COMMON | {"DARKROOM_IMAGE_BUCKET": new_bucket(store, "images")}
     with DarkroomProcess("render", store, tmp_path, settings, program=DRAWING) as process:
-        fuzz(Fuzzer(process.wait_ready(), ("/",)), sized(600, 80_000))
+        fuzz(Fuzzer(process.wait_ready(), ("/",)), sized(300, 80_000))
 
 
 @pytest.mark.chaos
 def test_intake(store: S3Server, tmp_path: Path, sink: str) -> None:
     settings = COMMON | {"DARKROOM_IMAGE_BUCKET": new_bucket(store, "images"), "K_SINK": sink}
     with DarkroomProcess("intake", store, tmp_path, settings | {"DARKROOM_DOOR_TOKEN": TOKEN}) as process:
-        fuzz(Fuzzer(process.wait_ready(), ("/", "/drop"), TOKEN), sized(600, 80_000))
+        fuzz(Fuzzer(process.wait_ready(), ("/", "/drop"), TOKEN), sized(300, 80_000))
 
 
 @pytest.mark.chaos
 def test_standalone(store: S3Server, tmp_path: Path) -> None:
     settings = COMMON | {"DARKROOM_IMAGE_BUCKET": new_bucket(store, "images"), "DARKROOM_DOOR_TOKEN": TOKEN}
     with DarkroomProcess("serve", store, tmp_path, settings, program=DRAWING) as process:
-        fuzz(Fuzzer(process.wait_ready(), ("/", "/drop"), TOKEN), sized(300, 40_000))
+        fuzz(Fuzzer(process.wait_ready(), ("/", "/drop"), TOKEN), sized(200, 40_000))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
@@ -82,4 +82,4 @@ def fuzz_mutant(store: S3Server, folder: Path, mutant: Mutant) -> None:
     settings = COMMON | {"DARKROOM_IMAGE_BUCKET": new_bucket(store, "images")}
     program = ("-m", "tests.fuzz.mutant", mutant.__name__)
     with DarkroomProcess("render", store, folder, settings, program=program) as process:
-        fuzz(Fuzzer(process.wait_ready(), ("/",)), 600)
+        fuzz(Fuzzer(process.wait_ready(), ("/",)), 300)

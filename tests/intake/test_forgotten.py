@@ -171,3 +171,21 @@ def test_what_intake_could_not_tell_is_made_good(room: Room) -> None:
     assert len(room.requested) == 3
     assert len(room.failed) == 1
     assert announced(room) == []
+
+
+def test_what_is_done_while_it_is_announced_stays_done_however_slow_the_sweep() -> None:
+    sink = WatchedSink()
+    room = Room(sink=sink)
+    ref = dropped(room, "in/late.jsonl", ago=DAY)
+    looked_at(room, ref, ago=3 * HOUR, done=False)
+    room.draw(ref, dict(enumerate(PROMPTS)))
+
+    def read_and_slept() -> None:
+        assert_taken(room.announce(ref))
+        room.clock.move(3 * HOUR)
+
+    sink.then[1] = read_and_slept
+    assert announced(room) == [ref.key]
+    seen = room.progress(ref)
+    assert seen is not None
+    assert seen.done

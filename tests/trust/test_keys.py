@@ -72,7 +72,7 @@ def test_every_key_fits_the_layout() -> None:
         with suppress(DarkroomError):
             room.post(room.event(type, data, **identity))
 
-    @settings(max_examples=sized(500, 10_000), deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=sized(200, 10_000), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(NAMES, NAMES, NAMES)
     def write(id_: str, source: str, name: str) -> None:
         darkroom(Request(source, id_, PROMPT))
