@@ -4,6 +4,7 @@
 PYTHON ?= python3
 KEEP ?=
 LOCK ?=
+RELEASE ?= release
 
 ENV = .venv
 BIN = $(ENV)/bin
@@ -18,6 +19,8 @@ help:
 	@echo "make test     run every test (CI=true: a missing test server is a failure, no skip)"
 	@echo "make chaos    run the crash, fault, delivery and fuzz harnesses at full size (up to 100 minutes)"
 	@echo "make check    lint, formatting, types, import rules, module sizes"
+	@echo "make manifests  render every overlay, validate it strictly, and check that its numbers fit"
+	@echo "make release  render each overlay into release/<overlay>.yaml"
 	@echo "make format   put the code into shape"
 	@echo "make docs     write the schemas and the tables of README.md and docs/events.md again from the code"
 	@echo "make lock     pin again what pyproject.toml asks for; LOCK=--upgrade takes what is new"
@@ -27,7 +30,7 @@ help:
 demo: environment-demo
 	@keep='$(KEEP)'; $(BIN)/darkroom demo $${keep:+--keep}
 
-test: check servers
+test: check servers kustomize
 	$(BIN)/python -m pytest --ignore=tests/checks
 
 chaos: environment-test servers
@@ -36,6 +39,20 @@ chaos: environment-test servers
 servers:
 	@if command -v go >/dev/null; then bash tests/servers/install_minio.sh; fi
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then bash tests/servers/install_kafka.sh; fi
+
+manifests: environment-test kustomize
+	$(BIN)/python -m pytest tests/manifests
+
+# One file for each overlay, for `kubectl apply --filename`.
+release: kustomize
+	@mkdir -p $(RELEASE)
+	@for overlay in knative/overlays/*/; do \
+		file=$(RELEASE)/$$(basename $$overlay).yaml && \
+		.cache/bin/kustomize build --output $$file $$overlay && echo $$file || exit 1; \
+	done
+
+kustomize:
+	@if command -v go >/dev/null; then bash tests/manifests/install_kustomize.sh; fi
 
 check: environment-test
 	$(BIN)/ruff check
@@ -59,7 +76,7 @@ lock: environment-test
 		--output-file requirements/test.lock
 
 clean:
-	rm -rf $(ENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis demo
+	rm -rf $(ENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis demo release
 
 # The environment keeps a copy of what it was built from, so that content decides and no file date.
 environment-demo: python
@@ -83,4 +100,4 @@ python:
 		echo "Darkroom needs Python 3.11 or newer, and '$(PYTHON)' is none: name one, as in 'make demo PYTHON=python3.12'." >&2; \
 		exit 1; }
 
-.PHONY: help demo test chaos check servers format docs lock clean environment-demo environment-test python
+.PHONY: help demo test chaos check servers manifests release kustomize format docs lock clean environment-demo environment-test python

@@ -43,14 +43,14 @@ def create_app(
     health: Health,
     metrics: Metrics,
     *,
-    event: Door,
+    event: Door | None,
     drop: Door | None = None,
     guard_events: bool = False,
     max_body: int = MAX_BODY,
 ) -> Flask:
     """The application: `event` answers `POST /` (with the token if `guard_events`), `drop` answers `POST /drop`.
 
-    Bodies of more than `max_body` bytes are refused.
+    Without `event` it is for outsiders, who see no metrics either. Bodies of more than `max_body` bytes are refused.
     """
     app = Flask("darkroom")
     app.config |= {"MAX_CONTENT_LENGTH": max_body, "PROVIDE_AUTOMATIC_OPTIONS": False}
@@ -68,13 +68,14 @@ def create_app(
 
         app.add_url_rule(path, path, post, methods=["POST"])
 
-    add("/", event, guarded=guard_events, status_of=lambda error: error.event_status)
-    if drop is not None:
-        add("/drop", drop, guarded=True, status_of=lambda error: error.drop_status)
-
-    @app.get("/metrics")
     def exposition() -> Response:
         return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    if event is not None:
+        add("/", event, guarded=guard_events, status_of=lambda error: error.event_status)
+        app.add_url_rule("/metrics", "metrics", exposition)
+    if drop is not None:
+        add("/drop", drop, guarded=True, status_of=lambda error: error.drop_status)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:

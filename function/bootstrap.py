@@ -179,8 +179,13 @@ def build(
     return Function(app, base.health, load, lambda: alone.start(sweep, settings.sweep_interval))
 
 
-def build_intake(settings: Settings) -> Function:
-    """What reads prompts and publishes requests; `WrongSettings` without a sink to publish them to."""
+def build_intake(settings: Settings, *, only_drop: bool = False) -> Function:
+    """What reads prompts and publishes requests; `WrongSettings` without a sink to publish them to.
+
+    With `only_drop` it is for outsiders: `POST /`, which asks for no token, is not there, and there must be a token.
+    """
+    if only_drop and settings.door_token is None:
+        raise WrongSettings("DARKROOM_DOOR_TOKEN is not set; a door that outsiders reach needs a token to ask for")
     base = foundation(settings)
     sink = _needed(base.sink)
     expander = Expander(
@@ -193,7 +198,8 @@ def build_intake(settings: Settings) -> Function:
         at_once=settings.publish_at_once,
     )
     intake = Intake(files=base.files, expander=expander, sink=sink, health=base.health, metrics=base.metrics)
-    app = create_app(settings, base.health, base.metrics, event=intake.event, drop=intake.drop)
+    event = None if only_drop else intake.event
+    app = create_app(settings, base.health, base.metrics, event=event, drop=intake.drop)
     return Function(app, base.health, _after_check(settings, lambda: None))
 
 

@@ -48,14 +48,16 @@ def serve() -> None:
 
 
 @main.command()
-def intake() -> None:
+@click.option("--only-drop", is_flag=True, help="Serve POST /drop alone, with a token: the door for outsiders.")
+def intake(*, only_drop: bool) -> None:
     """Read prompt files and publish one request per prompt; needs no GPU and no torch."""
     from function.bootstrap import build_intake
 
     settings = _settings()
     _needs_buckets(settings)
+    built = build_intake(settings, only_drop=only_drop)
     _warn_of_open_door(settings)
-    _run(build_intake(settings), settings)
+    _run(built, settings)
 
 
 @main.command()

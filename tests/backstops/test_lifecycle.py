@@ -1,4 +1,4 @@
-"""docs/lifecycle.json: a store takes it, and it lets nothing expire that Darkroom still counts on."""
+"""knative/policies/lifecycle.json: a store takes it, and it lets nothing expire that Darkroom still counts on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.darkroom import REPOSITORY
 from tests.servers.minio import Minio
 from tests.stores import new_bucket
 
-RULES: list[dict[str, Any]] = json.loads((REPOSITORY / "docs" / "lifecycle.json").read_text("utf-8"))["Rules"]
+RULES: list[dict[str, Any]] = json.loads((REPOSITORY / "knative/policies/lifecycle.json").read_text("utf-8"))["Rules"]
 DAY = 86_400
 
 
