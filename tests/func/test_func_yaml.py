@@ -13,6 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft4Validator
 
+from function.capacity import QUEUE_PROXY_DRAIN
 from function.config import Settings, WrongSettings, unknown, variables
 from tests.contract.validate import FORMATS
 from tests.darkroom import REPOSITORY
@@ -75,8 +76,8 @@ def faults(document: Document) -> list[str]:
         settings = Settings.from_environment(values)
     except WrongSettings as wrong:
         return [*found, str(wrong)]
-    if not settings.render_limit < settings.drain_grace < TIMEOUT:
-        found.append(f"render limit < drain grace < {TIMEOUT} s does not hold")
+    if not settings.render_limit <= settings.drain_grace <= TIMEOUT - QUEUE_PROXY_DRAIN:
+        found.append(f"render limit <= drain grace <= {TIMEOUT - QUEUE_PROXY_DRAIN:g} s does not hold")
     return found
 
 

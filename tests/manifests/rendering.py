@@ -24,6 +24,10 @@ SERVING: Final = "serving.knative.dev/v1"
 Manifest = dict[str, Any]
 
 
+# There roles of the cloud stand in place of keys.
+SENSELESS: Final = "overlays/aws + policies/secrets"
+
+
 def every_folder() -> list[str]:
     """Each folder in knative/ that kustomize can build or, a component, take in, relative to it."""
     return [str(path.parent.relative_to(KNATIVE)) for path in sorted(KNATIVE.rglob("kustomization.yaml"))]
@@ -35,14 +39,19 @@ def overlays() -> list[str]:
 
 
 def installations() -> list[str]:
-    """The base, each overlay, each component on top of the base, and what is installed beside it."""
+    """The base, each overlay, each of them with each component, and what is installed beside them."""
     components = [folder for folder in every_folder() if _kind(folder) == "Component"]
-    return ["base", *overlays(), *components, "doctor"]
+    alone = ["base", *overlays()]
+    both = (f"{folder} + {component}" for folder in alone for component in components)
+    return [*alone, *(each for each in both if each != SENSELESS), "doctor"]
 
 
 def _kind(folder: str) -> str:
-    text = (KNATIVE / folder / "kustomization.yaml").read_text("utf-8")
-    return str(yaml.safe_load(text).get("kind", "Kustomization"))
+    return str(_kustomization(folder).get("kind", "Kustomization"))
+
+
+def _kustomization(folder: str) -> Manifest:
+    return dict(yaml.safe_load((KNATIVE / folder / "kustomization.yaml").read_text("utf-8")))
 
 
 def find_kustomize() -> Path:
@@ -63,13 +72,17 @@ def build(folder: Path) -> str:
 
 @cache
 def rendered(folder: str) -> Rendering:
-    """A folder of knative/ as it is applied; a component on top of the base."""
-    if _kind(folder) == "Kustomization":
+    """A folder of knative/ as it is applied, or `folder + component`; a component alone is on top of the base."""
+    folder, _, component = folder.partition(" + ")
+    if _kind(folder) == "Component":
+        folder, component = "base", folder
+    if not component:
         return Rendering.of(build(KNATIVE / folder))
     with tempfile.TemporaryDirectory(dir=ROOT / ".cache") as scratch:
         above = {
-            "resources": [os.path.relpath(KNATIVE / "base", scratch)],
-            "components": [os.path.relpath(KNATIVE / folder, scratch)],
+            "resources": [os.path.relpath(KNATIVE / folder, scratch)],
+            "components": [os.path.relpath(KNATIVE / component, scratch)],
+            "images": _kustomization(folder).get("images", []),
         }
         (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(above), "utf-8")
         return Rendering.of(build(Path(scratch)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -14,8 +15,11 @@ from function.config import Settings
 from tests.checks.tree import ROOT
 from tests.manifests.numbers import CPU, GPU, numbers, settings
 from tests.manifests.rendering import Manifest, installations, installed, rendered
+from tests.manifests.rules.pods import quantity
 from tests.servers.dispatchers import DELIVERY, GO, KAFKA, DeliverySpec, Dispatcher
 
+# What config-deployment of Knative has queue-proxy ask for.
+QUEUE_PROXY_CPU: Final = Decimal("0.025")
 PAGE: Final = (ROOT / "docs/capacity.md").read_text("utf-8")
 FITS: Final = Numbers(
     delivery=Delivery.of(DELIVERY, kafka=False),
@@ -78,7 +82,7 @@ def test_a_number_that_does_not_fit_is_found_and_nothing_else(
     assert to(keeps).misfits() == []
 
 
-@pytest.mark.parametrize("folder", [folder for folder in installations() if folder != "overlays/keda"])
+@pytest.mark.parametrize("folder", [folder for folder in installations() if not folder.startswith("overlays/keda")])
 def test_the_numbers_of_each_installation_fit(folder: str) -> None:
     load = CPU if folder == "overlays/local" else GPU
     assert numbers(installed(folder), load).misfits() == []
@@ -211,3 +215,15 @@ def test_the_examples_of_the_page_are_right() -> None:
         case = replace(FITS, max_scale=int(pods), load=load, startup=0)
         assert case.last == float(last)
         assert (case.misfits() == []) == (fits == "yes"), case.misfits()
+
+
+def test_the_local_overlay_fits_on_a_small_node() -> None:
+    """With all pods that there may be at once, and two of intake, whose second revision has its sink."""
+    local = rendered("overlays/local")
+    asked = Decimal(0)
+    for pod in local.pods():
+        at_most = int(pod.metadata.get("annotations", {}).get("autoscaling.knative.dev/max-scale", 1))
+        pods = 2 if pod.name == "Service/intake" else at_most
+        proxy = QUEUE_PROXY_CPU if pod.of_knative else Decimal(0)
+        asked += pods * (proxy + sum(quantity(one["resources"]["requests"]["cpu"]) for one in pod.containers))
+    assert 0 < asked <= Decimal("0.8")

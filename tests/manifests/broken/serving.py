@@ -19,7 +19,7 @@ SERVING: Final = (
         Broken(f"{key} {value}", serving.autoscaling_annotations, "Service/render", {f"{SCALE}{key}": value}, "range")
         for key, value in (
             *(("class", "kpa"), ("metric", "cpu"), ("target", "0"), ("target-utilization-percentage", "110")),
-            *(("target-burst-capacity", "-2"), ("min-scale", "-1"), ("initial-scale", "0"), ("activation-scale", "1")),
+            *(("target-burst-capacity", "-2"), ("min-scale", "-1"), ("initial-scale", "-1"), ("activation-scale", "1")),
             *(("window", "5s"), ("scale-down-delay", "2h"), ("scale-to-zero-pod-retention-period", "600")),
             *(("panic-window-percentage", "0"), ("panic-threshold-percentage", "100")),
         )

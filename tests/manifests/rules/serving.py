@@ -57,7 +57,7 @@ ANNOTATIONS: Final[dict[str, Test]] = {
     "target-burst-capacity": lambda text: text == "-1" or number(0)(text),
     "min-scale": number(0, whole=True),
     "max-scale": number(0, whole=True),
-    "initial-scale": number(1, whole=True),
+    "initial-scale": number(0, whole=True),
     "activation-scale": number(2, whole=True),
     "window": duration(6, HOUR),
     "scale-down-delay": duration(0, HOUR),
