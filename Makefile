@@ -71,8 +71,8 @@ docs: environment-test
 
 lock: environment-test
 	$(COMPILE) --group build --extra render --extra demo --output-file requirements/demo.lock
-	$(COMPILE) --constraint requirements/demo.lock --output-file requirements/intake.lock
-	$(COMPILE) --group test --extra render --extra demo --constraint requirements/demo.lock \
+	$(COMPILE) --extra doctor --constraint requirements/demo.lock --output-file requirements/intake.lock
+	$(COMPILE) --group test --extra render --extra demo --extra doctor --constraint requirements/demo.lock \
 		--output-file requirements/test.lock
 
 clean:

@@ -21,6 +21,7 @@ from function.images import Images
 from function.intake import Intake
 from function.ledger import Ledger
 from function.metrics import Metrics
+from function.patience import STORE_PATIENCE
 from function.race import RACER_PATIENCE
 from function.render import Renderer
 from function.render_door import RenderDoor
@@ -168,6 +169,7 @@ def build(
         images=Images(base.store),
         metrics=base.metrics,
         render_limit=settings.render_limit,
+        store_patience=STORE_PATIENCE,
     )
     event = RenderDoor(darkroom, base.files)
     if not standalone:

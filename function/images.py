@@ -33,8 +33,14 @@ class Images:
             "model": quote(model.name),
             "revision": quote(model.revision or ""),
         }
-        if not self._store.create(key, picture.body, picture.content_type, metadata):
-            metadata = self._there(request, key)
+        missing = StoreDown("object storage said that an image exists and then did not find it")
+        try:
+            created = self._store.create(key, picture.body, picture.content_type, metadata)
+        except StoreDown as error:
+            # It may be there, with the answer lost on its way.
+            created, missing = False, error
+        if not created:
+            metadata = self._there(request, key, missing)
         return Image(
             bucket=self._store.bucket,
             key=key,
@@ -46,10 +52,11 @@ class Images:
             content_type=picture.content_type,
         )
 
-    def _there(self, request: Request, key: str) -> dict[str, str]:
+    def _there(self, request: Request, key: str, missing: StoreDown) -> dict[str, str]:
+        """The metadata of what is there; raises `missing` if nothing is."""
         stored = self._store.read(key, limit=0)
         if stored is None:
-            raise StoreDown("object storage said that an image exists and then did not find it")
+            raise missing
         if stored.metadata.get("prompt-hash") != request.prompt_hash:
             raise PromptMismatch
         return dict(stored.metadata)

@@ -104,12 +104,17 @@ class Ledger:
     def commit(self, request: Request, outcome: Outcome) -> Outcome:
         """Record `outcome` unless one is recorded, and return the recorded one. This is the commit point."""
         record = Record(request, request.prompt_hash, self.told_by, outcome)
-        if self.store.create(layout.record(request.key), record.encode()):
-            return outcome
-        # It may be our own after a lost answer; either way, what is there counts.
+        missing = StoreDown("object storage said that a record exists and then did not find it")
+        try:
+            if self.store.create(layout.record(request.key), record.encode()):
+                return outcome
+        except StoreDown as error:
+            # It may be there, with the answer lost on its way.
+            missing = error
+        # It may be our own or another's; either way, what is there counts.
         recorded = self.outcome(request)
         if recorded is None:
-            raise StoreDown("object storage said that a record exists and then did not find it")
+            raise missing
         return recorded
 
     def commit_unclaimed(self, request: Request, outcome: Outcome) -> Outcome:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -27,11 +28,20 @@ from function.files import Asked
 from function.images import Images
 from function.ledger import Claim
 from function.metrics import Metrics
+from function.patience import patiently
 from function.render import Renderer
 from function.settling import Settling
 from function.slots import Slots
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Kept(Protocol):
+    """Does what the store is asked for, with patience."""
+
+    def __call__(self, call: Callable[[], T]) -> T: ...
 
 
 class Darkroom:
@@ -46,6 +56,7 @@ class Darkroom:
         images: Images,
         metrics: Metrics,
         render_limit: float,
+        store_patience: float,
     ) -> None:
         self.settling = settling
         self._ledger = settling.ledger
@@ -54,6 +65,7 @@ class Darkroom:
         self._images = images
         self._metrics = metrics
         self._render_limit = render_limit
+        self._store_patience = store_patience
 
     def __call__(self, request: Request) -> dict[str, Any] | None:
         """Render `request` unless it has an outcome, and tell that; the event to reply with, None if a sink has it."""
@@ -72,9 +84,20 @@ class Darkroom:
             # Whoever waited for the slot may find that its last holder lost the GPU: not an attempt of this request.
             self.settling.health.check_gpu()
             with self._ledger.claim(request) as claim:
-                return claim.found or claim.commit(self._develop(request, prompt, claim))
+                return claim.found or self._developed(request, prompt, claim)
 
-    def _develop(self, request: Request, prompt: Prompt, claim: Claim) -> Outcome:
+    def _developed(self, request: Request, prompt: Prompt, claim: Claim) -> Outcome:
+        """Render, store and record; what the store does not take at once it is offered again, within the limit."""
+        deadline = time.monotonic() + self._render_limit
+
+        def kept(call: Callable[[], T]) -> T:
+            seconds = min(self._store_patience, deadline - time.monotonic())
+            return patiently(call, seconds, self.settling.health.check_grace)
+
+        outcome = self._develop(request, prompt, claim, kept)
+        return kept(lambda: claim.commit(outcome))
+
+    def _develop(self, request: Request, prompt: Prompt, claim: Claim, kept: Kept) -> Outcome:
         try:
             if claim.exhausted:
                 raise AttemptsExhausted
@@ -85,7 +108,10 @@ class Darkroom:
             with self._watched():
                 rendering = self._renderer.render(prompt, seed, self._within(self._render_limit))
             model = self._renderer.model
-            images = [self._images.keep(request, i, p, model) for i, p in enumerate(rendering.pictures)]
+            images = [
+                kept(partial(self._images.keep, request, index, picture, model))
+                for index, picture in enumerate(rendering.pictures)
+            ]
         except PromptMismatch:
             raise
         except GpuLost:

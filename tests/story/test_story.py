@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from events.envelope import encode_json
 from events.prompt import Prompt
 from events.request import ObjectRef, Request, from_object
 from function import layout
-from function.errors import Busy, GpuLost, InProgress, NoPicture, OutOfMemory, StoreDown
+from function.errors import AccessDenied, Busy, Draining, GpuLost, InProgress, NoPicture, OutOfMemory, StoreDown
 from function.health import Health, State
 from function.images import Images
 from function.ledger import Ledger
@@ -60,6 +61,7 @@ class Room:
     store: MemoryStore = field(default_factory=MemoryStore)
     sink: RecordingSink | None = None
     limit: float = 60
+    patience: float = 0
     results_tell: bool = False
     slots: Slots = field(default_factory=Slots)
 
@@ -79,6 +81,7 @@ class Room:
             images=Images(self.store),
             metrics=Metrics(),
             render_limit=self.limit,
+            store_patience=self.patience,
         )
 
     def outcome(self, request: Request = REQUEST) -> dict[str, Any]:
@@ -170,6 +173,53 @@ def test_trouble_of_the_store_ends_the_attempt_uncounted() -> None:
     assert room.last_claim(1)["counts"] is False
     room.renderer.act = lambda: None
     assert "images" in room.outcome()["data"]
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4])
+def test_what_the_store_does_not_take_at_once_is_not_drawn_again(calls: int) -> None:
+    """The create of the image fails, the look whether it is there after all, and so on."""
+    room = Room(patience=60)
+    room.renderer.act = lambda: room.store.fail_next(calls, StoreDown("away"))
+    assert "images" in room.outcome()["data"]
+    assert room.renderer.renders == 1
+    assert room.last_claim(1)["ended"] == "committed"
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_image_and_a_record_whose_answers_were_lost_count(lost: int) -> None:
+    room = Room()
+    room.renderer.act = lambda: room.store.lose_answers(lost, StoreDown("reset"))
+    assert "images" in room.outcome()["data"]
+    assert room.recorded()
+
+
+def test_a_store_that_denies_access_is_not_waited_for() -> None:
+    room = Room(patience=60)
+    room.renderer.act = lambda: room.store.fail_next(2, AccessDenied())
+    with pytest.raises(AccessDenied):
+        room.darkroom(REQUEST)
+
+
+def test_a_store_that_is_away_is_waited_for_no_longer_than_the_limit() -> None:
+    room = Room(patience=60, limit=0.5)
+    room.renderer.act = lambda: room.store.fail_next(-1, StoreDown("away"))
+    began = time.monotonic()
+    with pytest.raises(StoreDown):
+        room.darkroom(REQUEST)
+    assert 0.1 < time.monotonic() - began < 30
+    room.store.fail_next(0, StoreDown())
+
+
+def test_a_store_that_is_away_is_not_waited_for_beyond_the_grace_of_a_shutdown() -> None:
+    room = Room(patience=60)
+    room.health.grace = 0
+    room.renderer.act = lambda: room.store.fail_next(-1, StoreDown("away"))
+    shutdown = threading.Timer(0.5, room.health.drain)
+    shutdown.start()
+    with pytest.raises(Draining):
+        room.darkroom(REQUEST)
+    shutdown.join()
+    room.store.fail_next(0, StoreDown())
 
 
 def test_no_claim_is_held_while_waiting_for_a_slot() -> None:

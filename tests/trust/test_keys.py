@@ -66,6 +66,7 @@ def test_every_key_fits_the_layout() -> None:
         images=Images(room.images),
         metrics=Metrics(),
         render_limit=60,
+        store_patience=0,
     )
 
     def post(type: str, data: object, **identity: str) -> None:
