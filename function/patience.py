@@ -1,4 +1,4 @@
-"""Patience with the store once something is drawn: a minute costs less than to draw it again."""
+"""Patience with the store once something is drawn: to wait a little costs less than to draw it again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import stamina
 
 from function.errors import AccessDenied, BucketMissing, StoreDown
 
-# Seconds, beside those of the S3 client; a store that is away for longer is away for good, as far as a pod can tell.
-STORE_PATIENCE: Final = 60.0
+# Seconds, beside those of the S3 client. A slow store takes it within them; one that is away mostly stays away, and
+# whoever waits for it holds the slot, so that nobody sees at once that it is back.
+STORE_PATIENCE: Final = 10.0
 # Between two tries: short enough that nobody waits long for a store that is back.
 _LONGEST_PAUSE: Final = 2.0
 
