@@ -5,6 +5,12 @@ PYTHON ?= python3
 KEEP ?=
 LOCK ?=
 RELEASE ?= release
+BASE ?=
+BUILD ?=
+REGISTRY ?= dev.local
+TAG ?= local
+TARGET ?= intake render render-demo minio
+STORY ?=
 
 ENV = .venv
 BIN = $(ENV)/bin
@@ -19,6 +25,8 @@ help:
 	@echo "make test     run every test (CI=true: a missing test server is a failure, no skip)"
 	@echo "make chaos    run the crash, fault, delivery and fuzz harnesses at full size (up to 100 minutes)"
 	@echo "make check    lint, formatting, types, import rules, module sizes"
+	@echo "make image    build the images; docs/images.md says how else"
+	@echo "make e2e      tell the stories on the cluster in KUBECONFIG that has Knative; STORY=drain for one"
 	@echo "make manifests  render every overlay, validate it strictly, and check that its numbers fit"
 	@echo "make release  render each overlay into release/<overlay>.yaml"
 	@echo "make format   put the code into shape"
@@ -31,10 +39,10 @@ demo: environment-demo
 	@keep='$(KEEP)'; $(BIN)/darkroom demo $${keep:+--keep}
 
 test: check servers kustomize
-	$(BIN)/python -m pytest --ignore=tests/checks
+	$(BIN)/python -m pytest --ignore=tests/checks --ignore=tests/e2e
 
 chaos: environment-test servers
-	DARKROOM_CHAOS=full $(BIN)/python -m pytest -s -v -m chaos
+	DARKROOM_CHAOS=full $(BIN)/python -m pytest -s -v -m chaos --ignore=tests/e2e
 
 servers:
 	@if command -v go >/dev/null; then bash tests/servers/install_minio.sh; fi
@@ -53,6 +61,20 @@ release: kustomize
 
 kustomize:
 	@if command -v go >/dev/null; then bash tests/manifests/install_kustomize.sh; fi
+
+# docs/images.md says what BASE, BUILD and BUILDER are for.
+image:
+	@case ' $(TARGET) ' in *' minio '*) bash tests/servers/install_minio.sh;; esac
+	@builder=$$(sh tests/images/builder.sh) && for target in $(TARGET); do \
+		BUILDAH_LAYERS=true $$builder build --target $$target --tag $(REGISTRY)/darkroom-$$target:$(TAG) \
+			$(BASE:%=--build-arg BASE=%) \
+			--build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' function/__init__.py) \
+			--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null) $(BUILD) . || exit; \
+	done
+
+e2e: environment-test kustomize
+	@$(MAKE) image TARGET="intake render-demo minio"
+	$(BIN)/python -m pytest -s -v tests/e2e $(STORY:%=-k %)
 
 check: environment-test
 	$(BIN)/ruff check
@@ -100,4 +122,4 @@ python:
 		echo "Darkroom needs Python 3.11 or newer, and '$(PYTHON)' is none: name one, as in 'make demo PYTHON=python3.12'." >&2; \
 		exit 1; }
 
-.PHONY: help demo test chaos check servers manifests release kustomize format docs lock clean environment-demo environment-test python
+.PHONY: help demo test chaos check servers manifests release kustomize image e2e format docs lock clean environment-demo environment-test python

@@ -11,8 +11,10 @@ import click
 from events.contract import PUBLISHED, published
 from function import __version__, backstops
 from function.config import Settings, WrongSettings, unknown
+from function.doctor.command import doctor
 from function.errors import DarkroomError
 from function.extras import needs
+from function.prefetch import prefetch
 from function.render.weights import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -183,6 +185,8 @@ def check_store(*, racers: int, keys: int) -> None:
 
 main.add_command(backstops.replay)
 main.add_command(backstops.retry)
+main.add_command(doctor)
+main.add_command(prefetch)
 
 
 @main.command()

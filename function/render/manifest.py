@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 MANIFEST: Final = "SHA256SUMS"
+# Says where a folder's files come from. `darkroom prefetch` writes it first, and the manifest when all are there.
+ORIGIN: Final = ".darkroom.json"
 # Writes it, for the directory that it is run in.
 WRITE: Final = "find -L * -type f ! -path SHA256SUMS -exec sha256sum {} + | sort -k 2 > SHA256SUMS"
 
@@ -25,7 +27,7 @@ _NAMED: Final = 3
 
 def runnable(folder: Path) -> str | None:
     """What is wrong with `folder` if files in it could run, however deep they lie."""
-    found = [name for name in _files(folder) if Path(name).suffix.lower() in RUNNABLE]
+    found = [name for name in files_in(folder) if Path(name).suffix.lower() in RUNNABLE]
     if not found:
         return None
     kinds = ", ".join(f"*{suffix}" for suffix in sorted(RUNNABLE))
@@ -37,7 +39,8 @@ def mismatch(folder: Path) -> str | None:
     try:
         lines = (folder / MANIFEST).read_text("utf-8").splitlines()
     except FileNotFoundError:
-        return None
+        half = "is only half there: let `darkroom prefetch` end, or run it again"
+        return half if (folder / ORIGIN).exists() else None
     except (OSError, ValueError):
         return f"has a {MANIFEST} that cannot be read; write it again with: {WRITE}"
     listed: dict[str, str] = {}
@@ -47,24 +50,24 @@ def mismatch(folder: Path) -> str | None:
             return f"has a {MANIFEST} whose line {number} is not one of sha256sum's; write it again with: {WRITE}"
         listed[entry["name"]] = entry["sum"]
     # Hidden ones, such as a downloader's notes, are nobody's part of the model.
-    there = {name for name in _files(folder) if not name.startswith(".") and name != MANIFEST}
+    there = {name for name in files_in(folder) if not name.startswith(".") and name != MANIFEST}
     complaints = [
         *(f"{name} is missing" for name in sorted(listed.keys() - there)),
         *(f"{name} is not listed" for name in sorted(there - listed.keys())),
-        *(f"{name} has changed" for name in sorted(there & listed.keys()) if _sum(folder / name) != listed[name]),
+        *(f"{name} has changed" for name in sorted(there & listed.keys()) if file_sum(folder / name) != listed[name]),
     ]
     if not complaints:
         return None
     return f"is not what its {MANIFEST} lists: {_some(complaints)}; fetch it again or, if that was meant, run: {WRITE}"
 
 
-def _files(folder: Path) -> Iterator[str]:
+def files_in(folder: Path) -> Iterator[str]:
     """Every file's path in `folder`; links are followed, since a hub's snapshot consists of them."""
     for place, _, names in os.walk(folder, followlinks=True):
         yield from ((Path(place) / name).relative_to(folder).as_posix() for name in sorted(names))
 
 
-def _sum(path: Path) -> str:
+def file_sum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,6 +20,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 KIND: Final = "StableDiffusionXLPipeline"
+KIND_OF_VAE: Final = "AutoencoderKL"
 WEIGHED: Final = ("text_encoder", "text_encoder_2", "unet", "vae")
 
 # The libraries read these when they are imported.
@@ -28,6 +30,7 @@ _OFFLINE: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
 }
+HUB: Final = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
@@ -48,7 +51,7 @@ def model_named(name: str, revision: str | None = None) -> Model:
         given = "none was given" if revision is None else f"{revision!r} was given"
         raise ModelUnavailable(
             f"model {name}: there is no such directory, and as a hub id it needs a revision, "
-            f"the 40 hex digits of a commit; {given}"
+            f"the 40 hex digits of a commit; {given}; `git ls-remote {HUB}/{name} main` prints the newest"
         )
     return Model(name, revision)
 
@@ -135,11 +138,17 @@ def _check_layout(folder: Path) -> None:
         ) from error
     if kind != KIND:
         raise ModelUnavailable(f"model {folder} is a {kind}; only a {KIND} can be used")
-    parts = [name for name, value in index.items() if isinstance(value, list) and value[0]]
-    if missing := [name for name in parts if not (folder / name).is_dir()]:
+    if missing := [name for name in parts_of(index) if not (folder / name).is_dir()]:
         raise ModelUnavailable(f"model {folder} lacks {', '.join(missing)}, named in its model_index.json")
     if unsafe := [name for name in WEIGHED if not any((folder / name).glob("*.safetensors"))]:
         raise ModelUnavailable(
             f"model {folder} has no *.safetensors in {', '.join(unsafe)}; other formats stay unread: "
             "save it again with safe_serialization=True"
         )
+
+
+def parts_of(index: Mapping[str, Any]) -> list[str]:
+    """The folders that a `model_index.json` names: what a pipeline consists of."""
+    return [
+        name for name, value in index.items() if re.fullmatch(r"\w+", name) and isinstance(value, list) and value[0]
+    ]

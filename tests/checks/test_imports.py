@@ -22,7 +22,10 @@ STORE_CLIENTS = {"boto3", "botocore", "minio"}
 EVENTS_MAY_IMPORT = {"cloudevents", "events", "pydantic", "yaml"} | sys.stdlib_module_names
 
 RENDER, DEMO = Path("function/render"), Path("function/demo")
+DOCTOR = Path("function/doctor")
 STORE, TOPIC = Path("function/store.py"), Path("function/topic.py")
+# Only MinIO's own client knows which targets it has for notifications.
+NOTICES = DOCTOR / "minio_notices.py"
 # The other half of a library that is declared.
 COMES_WITH = {"botocore": "boto3", "werkzeug": "flask"}
 # Needed without an import: diffusers loads weights with two of them, and the third is a program.
@@ -72,13 +75,21 @@ def declared(*extras: str) -> set[str]:
 def distributions(names: set[str]) -> set[str]:
     """What has to be installed for these top-level names, our own and Python's aside."""
     strangers = {COMES_WITH.get(name, name) for name in names - sys.stdlib_module_names - {"events", "function"}}
-    return {canonicalize_name(providers().get(name, [name])[0]) for name in strangers}
+    return {canonicalize_name(provider(name)) for name in strangers}
+
+
+def provider(name: str) -> str:
+    """The distribution that a top-level name comes from; of several the one that has its name."""
+    several = providers().get(name, [name])
+    return name if name in several else several[0]
 
 
 def of_room(path: Path) -> tuple[str, ...]:
     """The extras that a module may count on."""
     if RENDER in path.parents:
         return ("render",)
+    if DOCTOR in path.parents:
+        return ("doctor",)
     if path == TOPIC:
         return ("kafka",)
     return ("render", "demo") if DEMO in path.parents else ()
@@ -108,7 +119,7 @@ def test_only_render_imports_what_draws() -> None:
 def test_only_the_store_imports_its_clients() -> None:
     # The demo is a user with a client of its own.
     rooms = [path for path in modules("function", "events") if DEMO not in path.parents]
-    assert [str(path) for path in rooms if imported(path) & STORE_CLIENTS] == [str(STORE)]
+    assert sorted(str(path) for path in rooms if imported(path) & STORE_CLIENTS) == [str(NOTICES), str(STORE)]
 
 
 def test_each_room_installs_what_it_imports() -> None:
@@ -121,4 +132,4 @@ def test_each_room_installs_what_it_imports() -> None:
 
 def test_nothing_is_installed_for_nobody() -> None:
     used = set().union(*(distributions(imported(path)) for path in modules("function", "events")))
-    assert declared("render", "demo", "kafka") - used - UNSEEN == set()
+    assert declared("render", "demo", "doctor", "kafka") - used - UNSEEN == set()

@@ -1,0 +1,201 @@
+"""Whether the present credentials may do what an identity of Darkroom needs; tried on the real buckets, unharmed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from function.config import Settings
+from function.doctor.finding import Check, Finding
+from function.doctor.storage import Storage, code_of
+from function.errors import AccessDenied, BucketMissing, StoreDown
+from function.layout import CLAIMS, DEAD, FILES, IMAGES, RECORDS, RESULTS, TOLD
+
+if TYPE_CHECKING:
+    from function.store import S3Store
+
+LIST = Check(
+    "may-list", "the buckets may be listed (s3:ListBucket)", "grant what `knative/policies/` has for the identity"
+)
+READ = Check(
+    "may-read",
+    "what is there may be read, and what is missing is answered 404 and not 403 (s3:GetObject, s3:ListBucket)",
+    LIST.mend,
+)
+WRITE = Check(
+    "may-write", "objects may be written below each prefix that the identity writes (s3:PutObject)", LIST.mend
+)
+CLAIM = Check("may-claim", "a claim may be created if it is absent, read, and overwritten by its owner", LIST.mend)
+DELETE = Check("may-delete", "claims may be deleted (s3:DeleteObject below claims/)", LIST.mend)
+
+# No MD5 of what is sent with it: a store that lets us write refuses the body as damaged, and keeps nothing.
+_ANOTHERS_MD5: Final = base64.b64encode(hashlib.md5(b"another", usedforsecurity=False).digest()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What an identity needs: prefixes of the image bucket, and whether it reads prompt files."""
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
+    prompts: bool = False
+    # Whether it may write and delete what `darkroom check-store` does.
+    checks: bool = False
+
+    @property
+    def lists(self) -> bool:
+        """Only who may list a bucket is told that an object is missing."""
+        return bool(self.reads)
+
+
+# As knative/policies has them; a test compares.
+IDENTITIES: Final[Mapping[str, Rights]] = {
+    # For credentials that all share.
+    "all": Rights(
+        (CLAIMS, DEAD, FILES, IMAGES, RECORDS, TOLD),
+        (CLAIMS, DEAD, FILES, IMAGES, RECORDS, RESULTS, TOLD),
+        (CLAIMS,),
+        prompts=True,
+        checks=True,
+    ),
+    "render": Rights((CLAIMS, IMAGES, RECORDS), (CLAIMS, IMAGES, RECORDS, RESULTS, TOLD)),
+    "intake": Rights((CLAIMS, FILES, IMAGES, RECORDS), (FILES, RECORDS, RESULTS, TOLD), prompts=True, checks=True),
+    "sweep": Rights((FILES, IMAGES, RECORDS), (FILES, RESULTS, TOLD), (CLAIMS,), prompts=True),
+    "archive": Rights((), (DEAD,)),
+    "operator": Rights((CLAIMS, DEAD, FILES, RECORDS, TOLD), prompts=True, checks=True),
+}
+
+
+def _granting(kind: str, name: str) -> str:
+    policy = f"knative/policies/{name}.json"
+    if kind in ("minio", "rustfs"):
+        return (
+            f"mc admin policy create $ALIAS darkroom-{name} {policy} && "
+            f'mc admin policy attach $ALIAS darkroom-{name} --user "$AWS_ACCESS_KEY_ID"'
+        )
+    return (
+        f"aws iam put-role-policy --role-name darkroom-{name} --policy-name s3 --policy-document file://{policy}"
+        if kind == "aws"
+        else f"aws iam put-user-policy --user-name darkroom-{name} --policy-name s3 --policy-document file://{policy}"
+    )
+
+
+class RightsExamination:
+    """The rights of one identity, `all` for credentials that every process shares."""
+
+    name = "rights"
+    checks = (LIST, READ, WRITE, CLAIM, DELETE)
+    seconds = 30.0
+
+    def __init__(self, storage: Storage, settings: Settings, identity: str) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._identity = identity
+        self._needs = IDENTITIES[identity]
+
+    def run(self) -> Iterator[Finding]:
+        self._storage.require()
+        try:
+            yield from self._rights()
+        except BucketMissing as missing:
+            yield LIST.unknown(str(missing))
+
+    def _rights(self) -> Iterator[Finding]:
+        from function.check_store import PREFIX
+
+        images = self._storage.bucket(self._settings.image_bucket)
+        if self._needs.lists:
+            yield from self._list_and_read(images, self._needs.reads)
+        for name in self._settings.prompt_buckets if self._needs.prompts else ():
+            yield from self._list_and_read(self._storage.bucket(name), (self._settings.prompt_prefix,))
+        if self._needs.writes:
+            yield self._tried(WRITE, lambda: self._write(images))
+        key = f"{PREFIX}doctor-{uuid.uuid4().hex}/1"
+        if CLAIMS in self._needs.writes:
+            yield self._tried(CLAIM, lambda: self._claim(images, key))
+        if self._needs.deletes:
+            yield self._tried(DELETE, lambda: self._delete(images, key))
+        else:
+            with suppress(StoreDown):
+                images.delete(key)
+
+    def _tried(self, check: Check, attempt: Callable[[], str]) -> Finding:
+        try:
+            return check.ok(attempt())
+        except AccessDenied as denied:
+            return check.wrong(str(denied), self._grant())
+        except BucketMissing:
+            raise
+        except StoreDown as error:
+            return check.unknown(str(error))
+
+    def _grant(self) -> str:
+        """What gives the identity its rights, on the kind of store that this is."""
+        names = tuple(IDENTITIES)[1:-1] if self._identity == "all" else (self._identity,)
+        return " && ".join(_granting(self._storage.kind, name) for name in names)
+
+    def _list_and_read(self, store: S3Store, prefixes: tuple[str, ...]) -> Iterator[Finding]:
+        def list_it() -> str:
+            next(store.list(prefixes[0]), None)
+            return f"bucket {store.bucket} may be listed"
+
+        yield self._tried(LIST, list_it)
+        yield self._tried(READ, lambda: self._read(store, prefixes))
+
+    @staticmethod
+    def _read(store: S3Store, prefixes: tuple[str, ...]) -> str:
+        read = 0
+        for prefix in prefixes:
+            # What is missing first, for it needs no object; some stores answer 404 to who may not read either.
+            if store.read(f"{prefix}{_nobodys()}") is not None:
+                raise StoreDown(f"bucket {store.bucket} answers with something where nothing is")
+            there = None
+            with suppress(AccessDenied):  # is a finding of its own
+                there = next(store.list(prefix), None)
+            read += there is not None and store.read(there.key, limit=1) is not None
+        seen = f"{read} objects were read" if read else "nothing is there yet to be read"
+        return f"in bucket {store.bucket} what is missing is answered 404, and {seen}"
+
+    def _write(self, store: S3Store) -> str:
+        for prefix in self._needs.writes:
+            key = f"{prefix}{_nobodys()}"
+            try:
+                with self._storage.translated(store.bucket, f"s3:PutObject below {prefix}"):
+                    self._storage.client.put_object(
+                        Bucket=store.bucket, Key=key, Body=b"doctor", ContentMD5=_ANOTHERS_MD5, IfNoneMatch="*"
+                    )
+            except StoreDown as error:
+                if code_of(error.__cause__) != "BadDigest":
+                    raise
+            else:
+                # A store that does not look at digests has taken it.
+                store.delete(key)
+        return f"objects may be written below {', '.join(self._needs.writes)}"
+
+    @staticmethod
+    def _claim(store: S3Store, key: str) -> str:
+        if not store.create(key, b"1"):
+            raise StoreDown(f"bucket {store.bucket} says of a new claim that it exists")
+        store.write(key, b"2")
+        stored = store.read(key)
+        if stored is None or stored.body != b"2":
+            raise StoreDown(f"bucket {store.bucket} does not return a claim that was overwritten")
+        return f"a claim was created, overwritten and read in bucket {store.bucket}"
+
+    @staticmethod
+    def _delete(store: S3Store, key: str) -> str:
+        store.delete(key)
+        # And one that is not there: the right to delete what check-store writes is not enough.
+        store.delete(f"{CLAIMS}{_nobodys()}/1")
+        return "claims may be deleted"
+
+
+def _nobodys() -> str:
+    """A name that nothing has, below no prefix that a policy makes an exception of."""
+    return f"doctor-{uuid.uuid4().hex}"

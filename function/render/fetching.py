@@ -1,0 +1,232 @@
+"""A folder is filled with a model's files, each checked, and says at any time whether it is whole.
+
+`.darkroom.json` is written first and says whose files these are, `SHA256SUMS` when all of them are there and right.
+A folder with the one and without the other is half filled; the renderer refuses it, and the next run goes on with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from function.render.manifest import MANIFEST, ORIGIN, file_sum, files_in, mismatch, runnable
+from function.render.needed import CONFIG, INDEX, of_pipeline, of_vae
+from function.render.weights import ModelUnavailable
+
+TRIES: Final = 3
+_SHA256: Final = 64
+_BLOCK: Final = 1 << 20
+
+
+class Away(ModelUnavailable):
+    """The source did not answer, or broke off: worth another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file at its source: its sum is a sha256, git's sha1 of a blob, or None where the source gives none."""
+
+    size: int
+    sum: str | None
+
+
+class Source(Protocol):
+    """Where a model's files come from; `revision` is None where the same name may hold other files tomorrow."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def revision(self) -> str | None: ...
+
+    def listing(self) -> Mapping[str, Listed]: ...
+
+    def fetch(self, name: str, folder: Path, seen: Callable[[int], None]) -> None:
+        """Bring one file to its place in `folder`; `seen` is told of bytes as they come."""
+
+
+class Watching(Protocol):
+    """Shows how far it is: given the number and size of what has to come, it is told of each file's bytes."""
+
+    def __call__(self, files: int, size: int) -> AbstractContextManager[Callable[[str, int], None]]: ...
+
+
+class LocalFiles:
+    """A directory on this machine; what the renderer would refuse there is refused."""
+
+    revision = None
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder.resolve())
+        for look in (runnable, mismatch):
+            if complaint := look(folder):
+                raise ModelUnavailable(f"model {folder} {complaint}")
+
+    def listing(self) -> Mapping[str, Listed]:
+        folder = Path(self.name)
+        return {name: Listed((folder / name).stat().st_size, file_sum(folder / name)) for name in files_in(folder)}
+
+    def fetch(self, name: str, folder: Path, seen: Callable[[int], None]) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (Path(self.name) / name).open("rb") as source, (folder / name).open("wb") as target:
+            while block := source.read(_BLOCK):
+                target.write(block)
+                seen(len(block))
+
+
+def fill(source: Source, folder: Path, variant: str | None, watching: Watching) -> bool:
+    """Make `folder` hold what the renderer needs of `source`, and nothing else; False if it did before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if complaint := runnable(folder):
+        raise ModelUnavailable(f"folder {folder} {complaint}")
+    _take(folder, {"model": source.name, "revision": source.revision, "variant": variant})
+    with _alone(folder):
+        if source.revision is not None and _whole(folder):
+            return False
+        _clear_remains(folder)
+        listing = _again(source.listing)
+        wanted = _wanted(source, listing, folder, variant)
+        if strangers := sorted(_visible(folder) - {MANIFEST, *wanted}):
+            raise ModelUnavailable(f"folder {folder} holds {strangers[0]}, which is no part of this model: remove it")
+        missing = [name for name in wanted if not _is(folder / name, listing[name])]
+        if not missing and _whole(folder):
+            return False
+        (folder / MANIFEST).unlink(missing_ok=True)
+        size = sum(listing[name].size for name in missing)
+        _look_for_room(folder, size)
+        with watching(len(missing), size) as seen:
+            for name in missing:
+                _bring(source, name, listing[name], folder, seen)
+        _clear_remains(folder)
+        _write(folder / MANIFEST, "".join(f"{file_sum(folder / name)}  {name}\n" for name in sorted(wanted)))
+    return True
+
+
+def _take(folder: Path, origin: Mapping[str, str | None]) -> None:
+    """Say in `folder` whose files these are; one that holds others is left alone."""
+    try:
+        held = json.loads((folder / ORIGIN).read_bytes())
+    except (FileNotFoundError, ValueError):
+        held = None
+    if held == origin:
+        return
+    if there := sorted(_visible(folder)):
+        of = f"{there[0]}, which prefetch did not put there" if held is None else f"another model, {json.dumps(held)}"
+        raise ModelUnavailable(f"folder {folder} holds {of}: name another folder, or empty it")
+    _write(folder / ORIGIN, json.dumps(origin) + "\n")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / ORIGIN).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ModelUnavailable(f"folder {folder} is being filled by another prefetch: wait for its end") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
+def _wanted(source: Source, listing: Mapping[str, Listed], folder: Path, variant: str | None) -> list[str]:
+    key = INDEX if INDEX in listing else CONFIG
+    if key not in listing:
+        raise ModelUnavailable(f"model {source.name} has no {INDEX}: it is not in diffusers' layout")
+    if not _is(folder / key, listing[key]):
+        _bring(source, key, listing[key], folder, lambda _name, _count: None)
+    try:
+        said: Any = json.loads((folder / key).read_bytes())
+        return (of_pipeline if key == INDEX else of_vae)(listing, said, variant)
+    except (ValueError, AttributeError) as error:
+        raise ModelUnavailable(f"model {source.name} has a {key} that is broken") from error
+    except ModelUnavailable as error:
+        raise ModelUnavailable(f"model {source.name} {error}") from None
+
+
+def _bring(source: Source, name: str, listed: Listed, folder: Path, seen: Callable[[str, int], None]) -> None:
+    def fetch() -> None:
+        came = 0
+
+        def count(size: int) -> None:
+            nonlocal came
+            came += size
+            seen(name, size)
+
+        (folder / name).unlink(missing_ok=True)
+        try:
+            source.fetch(name, folder, count)
+        except Away:
+            seen(name, -came)
+            raise
+
+    _again(fetch)
+    if listed.sum is not None and not _is(folder / name, listed):
+        (folder / name).unlink()
+        raise ModelUnavailable(
+            f"model {source.name}: {name} is not what its source lists, {listed.size} bytes with the sum {listed.sum}: "
+            "it was garbled on the way, or is forged; run the same again, and do not trust a source that does it twice"
+        )
+
+
+def _again(attempt: Callable[[], Any]) -> Any:
+    for number in range(1, TRIES):
+        try:
+            return attempt()
+        except Away:
+            time.sleep(2 ** (number - 1))
+    return attempt()
+
+
+def _is(path: Path, listed: Listed) -> bool:
+    if listed.sum is None or not path.is_file() or path.stat().st_size != listed.size:
+        return False
+    return (file_sum(path) if len(listed.sum) == _SHA256 else _git_sum(path)) == listed.sum
+
+
+def _git_sum(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _whole(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() and runnable(folder) is None and mismatch(folder) is None
+
+
+def _visible(folder: Path) -> set[str]:
+    """Every file but hidden ones at the top, such as `.darkroom.json` and what the hub's library notes."""
+    return {name for name in files_in(folder) if not name.startswith(".")}
+
+
+def _clear_remains(folder: Path) -> None:
+    """The hub's library keeps locks and halves of files here, which it does not go on with."""
+    shutil.rmtree(folder / ".cache" / "huggingface", ignore_errors=True)
+    with suppress(OSError):  # there is none, or it holds what is not ours
+        (folder / ".cache").rmdir()
+
+
+def _look_for_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ModelUnavailable(
+            f"folder {folder} has {said(free)} left, and {said(size)} have to come: make room, or name a larger volume"
+        )
+
+
+def said(size: int) -> str:
+    """A size as people read it."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _write(path: Path, text: str) -> None:
+    """At once, so that nobody ever reads half of it."""
+    new = path.with_name(f".{path.name.lstrip('.')}.new")
+    new.write_text(text, "utf-8")
+    new.replace(path)

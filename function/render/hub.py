@@ -1,0 +1,128 @@
+"""A model at the hub, or at a mirror in HF_ENDPOINT: what it consists of, and its files, one at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self, cast
+
+from function.render import Model
+from function.render.fetching import Away, Listed
+from function.render.weights import HUB, ModelUnavailable
+
+# The library reads these when it is imported. Xet asks further hosts, and keeps a cache outside of the folder.
+_QUIET: Final = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
+
+
+class HubFiles:
+    """The files of a pinned hub model. Its token is the library's own affair: HF_TOKEN, or that of `hf auth login`."""
+
+    def __init__(self, model: Model) -> None:
+        os.environ.update(_QUIET)
+        import huggingface_hub.utils  # noqa: F401  # it sets a level of its own when it is imported
+
+        # Its notes of retries would run through the bar.
+        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+        self._model = model
+        self.name, self.revision = model.name, model.revision
+
+    def listing(self) -> Mapping[str, Listed]:
+        from huggingface_hub import HfApi
+
+        with _told(self._model):
+            found = HfApi().model_info(self._model.name, revision=self._model.revision, files_metadata=True)
+        return {file.rfilename: _listed(file) for file in found.siblings or ()}
+
+    def fetch(self, name: str, folder: Path, seen: Callable[[int], None]) -> None:
+        """Bring one file into `folder`, going on after a lost connection; `seen` is told of bytes as they come."""
+        from huggingface_hub import hf_hub_download
+
+        with _told(self._model):
+            hf_hub_download(
+                self._model.name,
+                name,
+                revision=self._model.revision,
+                local_dir=folder,
+                tqdm_class=cast("Any", partial(_Counter, seen)),
+            )
+
+
+def _listed(file: Any) -> Listed:
+    """Large files come with their sha256; of the others, texts, git's sum is known. A mirror may know less."""
+    if file.lfs:
+        return Listed(file.lfs.size, file.lfs.sha256)
+    return Listed(file.size or 0, None if file.rfilename.endswith(".safetensors") else file.blob_id)
+
+
+class _Counter:
+    """What the library takes for a progress bar."""
+
+    def __init__(self, seen: Callable[[int], None], **_: object) -> None:
+        self.update = seen
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def _told(model: Model) -> Iterator[None]:
+    """Turns what the library and its HTTP client raise into one sentence; a full disk stays what it is."""
+    from huggingface_hub import errors
+
+    page = f"{HUB}/{model.name}"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise ModelUnavailable(
+            f"model {model.name} is gated: accept its terms at {page}, and set HF_TOKEN to a token of that account"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelUnavailable(
+            f"model {model.name} is not at {HUB}, or not for everybody: check the name, "
+            "and if it is private set HF_TOKEN to a token that may read it"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelUnavailable(
+            f"model {model.name} has no commit {model.revision}; {page}/commits/main lists those it has"
+        ) from error
+    except errors.OfflineModeIsEnabled as error:
+        raise ModelUnavailable(
+            "HF_HUB_OFFLINE is set, and prefetch is what fetches: run it without that variable"
+        ) from error
+    except errors.HfHubHTTPError as error:
+        raise _answered(model, error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _away(error) from error
+    except Exception as error:
+        # Its HTTP client's own errors have no base here that could be named without that client.
+        raise _away(error) from error
+
+
+def _answered(model: Model, error: Any) -> ModelUnavailable:
+    status = error.response.status_code
+    if status in (401, 403):
+        return ModelUnavailable(
+            f"{HUB} answered {status} for model {model.name}: HF_TOKEN is not valid, or may not read it"
+        )
+    return Away(
+        f"{HUB} answered {status} for model {model.name}; run the same again later, it goes on where this stopped"
+    )
+
+
+def _away(error: BaseException) -> Away:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    reason = " ".join((str(error) or type(error).__name__).split())
+    return Away(
+        f"{HUB} cannot be reached or broke off ({reason}): check the network, HTTPS_PROXY and HF_ENDPOINT, "
+        "and run the same again; it goes on where this stopped"
+    )

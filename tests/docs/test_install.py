@@ -1,0 +1,96 @@
+"""docs/install.md names only what there is; what it says of a cluster without a GPU, `make e2e` follows by word."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from function.cli import main
+from tests.darkroom import REPOSITORY
+from tests.docs.test_readme import Block, blocks
+from tests.manifests.conftest import Kustomize
+from tests.manifests.rendering import Rendering, build
+from tests.stores import running
+
+PAGE: Final = (REPOSITORY / "docs" / "install.md").read_text("utf-8")
+BLOCKS: Final = blocks(PAGE)
+# What `make e2e` runs, and what needs a cluster that it has not.
+FOLLOWED: Final = {"sh local install", "sh local prompt", "sh local uninstall"}
+ELSEWHERE: Final = {"sh knative", "sh kind", "sh cluster"}
+SHELL: Final = [block for block in BLOCKS if block.kind in FOLLOWED | ELSEWHERE]
+# A path in the repository, from one of its folders on.
+PATHS: Final = re.compile(r"(?<![\w/.-])(?:knative|docs|tests|models|requirements)/[\w./-]+\w")
+
+
+def test_every_block_says_what_it_is() -> None:
+    assert {block.kind for block in BLOCKS} <= FOLLOWED | ELSEWHERE | {"yaml"}
+    assert {block.kind for block in BLOCKS} >= FOLLOWED | ELSEWHERE
+
+
+@pytest.mark.parametrize("block", SHELL, ids=lambda block: f"line {block.line}")
+def test_every_command_is_shell_that_bash_can_read(block: Block) -> None:
+    read = subprocess.run(["bash", "-n", "-c", block.text], capture_output=True, text=True, check=False)
+    assert read.returncode == 0, read.stderr
+
+
+@pytest.fixture(scope="module")
+def kustomize() -> Iterator[Kustomize]:
+    """Kustomize, built; without it there is nothing to render with."""
+    yield from running(Kustomize())
+
+
+@pytest.mark.usefixtures("kustomize")
+def test_the_overlay_of_ones_own_is_one() -> None:
+    (block,) = [block for block in BLOCKS if block.kind == "yaml"]
+    (REPOSITORY / ".cache").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=REPOSITORY / ".cache") as ours:
+        (Path(ours) / "kustomization.yaml").write_text(block.text.replace("../knative/", "../../knative/"), "utf-8")
+        rendering = Rendering.of(build(Path(ours)))
+    render = rendering.get("Service/render")["spec"]["template"]
+    assert render["metadata"]["annotations"]["autoscaling.knative.dev/max-scale"] == "2"
+    assert {pod.containers[0]["image"].partition("/")[0] for pod in rendering.pods()} == {"registry.example.com"}
+    settings = rendering.get("ConfigMap/darkroom")["data"]
+    assert settings["AWS_ENDPOINT_URL_S3"] == "http://minio.storage.svc.cluster.local:9000"
+    assert settings["DARKROOM_MODEL"] == "/models/sdxl"
+
+
+def test_every_path_is_there() -> None:
+    named = set(PATHS.findall(PAGE))
+    assert len(named) >= 5
+    assert [path for path in sorted(named) if not (REPOSITORY / path).exists()] == []
+
+
+def test_every_overlay_is_told_of() -> None:
+    there = {path.parent.name for path in (REPOSITORY / "knative" / "overlays").glob("*/kustomization.yaml")}
+    assert {name for name in there if f"overlays/{name}" not in PAGE} == set()
+
+
+def calls(program: str) -> list[list[str]]:
+    """Every call of a program that the page shows, in a block or in a sentence, as words."""
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL))
+    lines = [line for block in SHELL for line in block.text.splitlines()]
+    shown = [text.split() for text in [*inline, *lines] if text.startswith(f"{program} ")]
+    assert shown, program
+    return shown
+
+
+def test_every_command_of_ours_exists_with_its_options() -> None:
+    asked = calls("darkroom")
+    assert {"doctor", "prefetch", "status"} <= {words[1] for words in asked}
+    for _, name, *words in asked:
+        known = {option for parameter in main.commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, name
+
+
+def test_make_knows_what_it_is_asked_for() -> None:
+    asked = calls("make")
+    assert {"image", "e2e"} <= {words[1] for words in asked}
+    for words in asked:
+        run = subprocess.run([*words, "--dry-run"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr

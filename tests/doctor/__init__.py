@@ -1,0 +1,1 @@
+"""`darkroom doctor`, as a process against real stores, and against what a real cluster has answered."""

@@ -1,0 +1,174 @@
+"""What the doctor says of object storage: real servers, sound ones and such with a fault each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from function.demo.s3server import S3Server
+from function.demo.seaweedfs import SeaweedFS
+from tests.darkroom import REPOSITORY
+from tests.doctor.running import SECRET, Report, report, run
+from tests.faults import Disguise, Fault, Stall, ignore_condition
+from tests.faults.proxy import FaultProxy
+from tests.servers.minio import Minio
+from tests.stores import new_bucket
+
+ABOUT_STORE = ("store", "buckets", "rights")
+
+
+def names(server: S3Server) -> dict[str, str]:
+    """Two buckets of the test's own, made, and all that is needed to use them."""
+    return server.environment | {
+        "DARKROOM_IMAGE_BUCKET": new_bucket(server, "images"),
+        "DARKROOM_PROMPT_BUCKETS": new_bucket(server, "prompts"),
+    }
+
+
+def checked(server: S3Server, *more: str) -> Report:
+    """What is said of a sound store, which has to be left as it was."""
+    settings = names(server)
+    images, prompts = settings["DARKROOM_IMAGE_BUCKET"], settings["DARKROOM_PROMPT_BUCKETS"]
+    server.client.put_object(Bucket=prompts, Key="a.json", Body=b"{}")
+    said = report(settings, *ABOUT_STORE, *more)
+    assert said.sentences() + said.sentences("unknown") == []
+    (read,) = [finding["sentence"] for finding in said.of("may-read") if prompts in finding["sentence"]]
+    assert read == f"in bucket {prompts} what is missing is answered 404, and 1 objects were read"
+    assert server.client.list_objects_v2(Bucket=images)["KeyCount"] == 0
+    assert server.client.list_objects_v2(Bucket=prompts)["KeyCount"] == 1
+    return said
+
+
+def test_a_sound_store_is_ok_and_left_as_it_was(minio: Minio) -> None:
+    said = checked(minio, "promises")
+    assert len(said.of("store-truthful")) == 6
+    assert said.sentences("skipped") == []
+
+
+def test_seaweedfs_is_sound_and_has_no_notifications_which_is_said(seaweedfs: SeaweedFS) -> None:
+    # Its promises are looked at in tests/store; here they would take the longest of all.
+    (sentence,) = checked(seaweedfs, "notification").sentences("skipped")
+    assert sentence.startswith("SeaweedFS has no notifications of a bucket: [notification.webhook] of the filer's")
+
+
+def test_missing_buckets_are_said_and_made_with_fix(seaweedfs: SeaweedFS) -> None:
+    one, other = (f"{name}-{secrets.token_hex(6)}" for name in ("images", "prompts"))
+    settings = seaweedfs.environment | {"DARKROOM_IMAGE_BUCKET": one, "DARKROOM_PROMPT_BUCKETS": other}
+    without = report(settings, "buckets", "rights")
+    assert without.sentences() == [f"bucket {one} does not exist", f"bucket {other} does not exist"]
+    assert without.mends("bucket-there") == ["darkroom doctor --fix"] * 2
+    assert without.states("may-list") == {"unknown"}
+    assert not {one, other} & {bucket["Name"] for bucket in seaweedfs.client.list_buckets()["Buckets"]}
+    made = report(settings, "buckets", "rights", options=["--fix"])
+    assert made.sentences() == []
+    assert [finding["sentence"] for finding in made.of("bucket-there")] == [
+        f"bucket {one} was made",
+        f"bucket {other} was made",
+    ]
+    assert made.states("may-claim") == {"ok"}
+
+
+def test_rules_that_take_away_what_must_stay(minio: Minio) -> None:
+    settings = names(minio)
+    bucket = settings["DARKROOM_IMAGE_BUCKET"]
+    right = json.loads((REPOSITORY / "knative/policies/lifecycle.json").read_text("utf-8"))["Rules"]
+
+    def rules(*more: Any) -> None:
+        minio.client.put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration={"Rules": [*right, *more]}
+        )
+
+    rules()
+    assert report(settings, "buckets").states("bucket-expiry") == {"ok"}
+    everything = {"ID": "all-of-it", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
+    narrow = {"ID": "one", "Status": "Enabled", "Filter": {"Prefix": "records/ab"}, "Expiration": {"Days": 30}}
+    off = {"ID": "off", "Status": "Disabled", "Filter": {"Prefix": "claims/"}, "Expiration": {"Days": 30}}
+    rules(everything, narrow, off)
+    minio.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    said = report(settings, "buckets")
+    lost = "after which requests are drawn again"
+    assert said.wrong("bucket-expiry") == [
+        f"the lifecycle rule all-of-it of bucket {bucket} takes away claims/ and records/, {lost}",
+        f"the lifecycle rule one of bucket {bucket} takes away records/, {lost}",
+    ]
+    assert "Rules[?ID!=`all-of-it`]" in said.mends("bucket-expiry")[0]
+    assert said.states("bucket-versions") == {"wrong"}
+    (put,) = said.mends("bucket-versions")
+    # What is printed to be added is what the store takes, and is enough.
+    rules(json.loads(put.partition(".Rules + [")[2].partition("])}'")[0]))
+    assert report(settings, "buckets").sentences() == []
+
+
+def test_a_store_that_lies(minio: Minio) -> None:
+    with FaultProxy(minio) as proxy, proxy.injecting(Fault(ignore_condition)):
+        said = report(names(minio) | {"AWS_ENDPOINT_URL_S3": proxy.url}, "rights", "promises")
+    assert said.code == 1
+    assert any("it overwrote what the first had created" in sentence for sentence in said.sentences())
+    assert said.states("store-truthful") == {"ok", "wrong"}, "one broken promise hides another"
+
+
+def test_a_store_that_answers_403_for_what_is_missing(minio: Minio) -> None:
+    settings = names(minio)
+    with FaultProxy(minio) as proxy, proxy.injecting(Fault(Disguise(404, 403, "AccessDenied"), "GET", "records/")):
+        said = report(settings | {"AWS_ENDPOINT_URL_S3": proxy.url}, "rights")
+    (sentence,) = said.sentences()
+    assert sentence == (
+        f"object storage denies access to bucket {settings['DARKROOM_IMAGE_BUCKET']}: AccessDenied; "
+        "grant s3:GetObject and s3:ListBucket, without which S3 answers so for what is missing"
+    )
+
+
+def test_a_store_that_is_away_hides_nothing_else() -> None:
+    away = {
+        "AWS_ENDPOINT_URL_S3": "http://name:word@127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "DARKROOM_PORT": "1",
+        "DARKROOM_DEVICE": "cpu",
+    }
+    said = report(away | dict.fromkeys(SECRET, "not-to-be-shown"))
+    (wrong,) = said.of("store-reachable")
+    assert wrong["sentence"] == "object storage does not answer: EndpointConnectionError (http://127.0.0.1:9)"
+    assert "word" not in said.stdout
+    for examination in ("buckets", "rights", "promises", "notification"):
+        (finding,) = said.of(examination)
+        assert finding["sentence"] == "could not be looked at: object storage is away; see store"
+    assert said.states("settings-known") == {"wrong"}
+    assert said.states("model-hashed") == {"ok"}
+    assert said.states("knative-version") == {"skipped"}
+    assert said.states("numbers-fit") == {"ok", "skipped"}
+
+
+def test_keys_that_the_store_does_not_know(minio: Minio) -> None:
+    (finding,) = report(minio.environment | {"AWS_SECRET_ACCESS_KEY": "another-secret"}, "store").of("store-reachable")
+    assert finding["state"] == "wrong", finding
+    assert "check AWS_ACCESS_KEY_ID and its secret" in finding["sentence"]
+    (none,) = report({"AWS_ENDPOINT_URL_S3": minio.endpoint}, "store").of("store-reachable")
+    assert none["sentence"].startswith("no credentials for object storage")
+
+
+@pytest.fixture
+def silent(minio: Minio) -> Iterator[FaultProxy]:
+    """A store that takes every request and never answers."""
+    over = threading.Event()
+    with FaultProxy(minio) as proxy, proxy.injecting(Fault(Stall(over))):
+        try:
+            yield proxy
+        finally:
+            over.set()
+
+
+def test_a_silent_store_holds_up_nothing(silent: FaultProxy, minio: Minio) -> None:
+    settings = names(minio) | {"AWS_ENDPOINT_URL_S3": silent.url}
+    began = time.monotonic()
+    done = run("--patience", "0.5", "--only", "store", "--only", "rights", "--only", "settings", settings=settings)
+    # One answer is waited for, for two seconds; the rest is the process's own start on a machine that is busy.
+    assert time.monotonic() - began < 60
+    assert done.returncode == 1
+    assert "object storage does not answer: ReadTimeoutError" in done.stdout
+    assert "every DARKROOM_ variable sets something" in done.stdout

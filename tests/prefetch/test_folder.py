@@ -1,0 +1,164 @@
+"""From a directory into a folder; where it may be written, and what the renderer makes of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from function.render.manifest import MANIFEST, ORIGIN, mismatch
+from function.render.sdxl import SdxlRenderer
+from function.render.weights import ModelUnavailable
+from tests.darkroom import MODEL, REPOSITORY
+from tests.prefetch.conftest import PROGRAM, files_of, prefetch
+from tests.prefetch.hub import COMMIT, Hub
+from tests.process.confined import UNSHARED, mounts
+from tests.watch import written_files
+
+SHAPES = REPOSITORY / MODEL
+UNET = Path("unet/diffusion_pytorch_model.safetensors")
+
+
+def test_a_directory_is_copied_and_what_it_holds_is_followed(tmp_path: Path, shapes: dict[str, bytes]) -> None:
+    source, folder = tmp_path / "source", tmp_path / "folder"
+    shutil.copytree(SHAPES, source)
+    assert prefetch(source, folder).code == 0
+    there = files_of(folder)
+    assert {name for name in there if name not in shapes} == {MANIFEST, ORIGIN}
+    assert {name: there[name] for name in shapes} == shapes
+    assert mismatch(folder) is None
+    assert "already" in prefetch(source, folder).out
+
+    (source / MANIFEST).unlink()
+    (source / "scheduler" / "scheduler_config.json").write_text("{}")
+    assert "already" not in prefetch(source, folder).out
+    assert (folder / "scheduler" / "scheduler_config.json").read_text() == "{}"
+    assert mismatch(folder) is None
+
+
+def test_the_renderer_loads_the_folder_and_refuses_it_with_one_byte_changed(tmp_path: Path) -> None:
+    assert prefetch(SHAPES, tmp_path).code == 0
+    SdxlRenderer(model=str(tmp_path), device="cpu").load()
+    with (tmp_path / UNET).open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    with pytest.raises(ModelUnavailable, match=f"{UNET} has changed"):
+        SdxlRenderer(model=str(tmp_path), device="cpu").load()
+
+
+def test_the_renderer_refuses_a_folder_that_is_not_whole_yet(tmp_path: Path) -> None:
+    assert prefetch(SHAPES, tmp_path).code == 0
+    (tmp_path / MANIFEST).unlink()
+    with pytest.raises(ModelUnavailable, match="is only half there: let `darkroom prefetch` end, or run it again"):
+        SdxlRenderer(model=str(tmp_path), device="cpu").load()
+
+
+def test_a_directory_that_the_renderer_would_refuse(tmp_path: Path) -> None:
+    source = shutil.copytree(SHAPES, tmp_path / "source")
+    assert prefetch(source, source).sentence == f"model {source} is the folder itself: name another folder"
+    (source / "unet" / "run.py").touch()
+    assert prefetch(source, tmp_path / "folder").sentence.startswith(f"model {source} holds unet/run.py: files of the ")
+    (source / "unet" / "run.py").unlink()
+    (source / UNET).write_bytes(b"?")
+    assert f"{UNET} has changed" in prefetch(source, tmp_path / "folder").sentence
+    assert not (tmp_path / "folder").exists()
+
+
+def test_two_at_once_are_one_too_many(tmp_path: Path) -> None:
+    assert prefetch(SHAPES, tmp_path).code == 0
+    with (tmp_path / ORIGIN).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "is being filled by another prefetch: wait for its end" in prefetch(SHAPES, tmp_path).sentence
+    assert prefetch(SHAPES, tmp_path).code == 0
+
+
+def test_nothing_is_written_outside_of_the_folder(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    said = prefetch(f"owner/shapes@{COMMIT}", folder, hub=hub, WRITES_LOG=str(tmp_path / "writes"))
+    assert said.code == 0, said
+    written = written_files(tmp_path / "writes")
+    assert written
+    assert [path for path in written if not Path(path).is_relative_to(folder)] == []
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> None:
+    """Skips where nobody may mount anything, not even for himself."""
+    if subprocess.run([*UNSHARED, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody have a mount namespace of his own")
+
+
+def confined(folder: Path, size: str) -> subprocess.CompletedProcess[str]:
+    """`prefetch` of models/shapes twice, where nothing can be written but a volume of this size, or not even that."""
+    folder.mkdir()
+    # Other programs' mounts come and go meanwhile; what counts here is shown to be shut.
+    shut = "; ".join(f"mount -o remount,bind,ro '{mount}'" for mount in mounts())
+    volume = f'mount -t tmpfs -o size={size} volume "$0"' if size else "true"
+    script = f'{shut}; ! touch "$0.proof" && {volume} && "$@" && "$@"'
+    command = [sys.executable, *PROGRAM, str(SHAPES), str(folder)]
+    return subprocess.run(
+        [*UNSHARED, "sh", "-c", script, str(folder), *command],
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_a_volume_in_a_file_system_that_is_read_only(tmp_path: Path) -> None:
+    done = confined(tmp_path / "volume", "32m")
+    assert done.returncode == 0, done
+    assert done.stdout.endswith("whole and unchanged: nothing to do\n")
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_a_volume_that_is_too_small(tmp_path: Path) -> None:
+    done = confined(tmp_path / "volume", "4m")
+    assert done.returncode == 1, done
+    assert "MB left, and 14.6 MB have to come: make room, or name a larger volume" in done.stderr
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_a_volume_that_cannot_be_written(tmp_path: Path) -> None:
+    done = confined(tmp_path / "volume", "")
+    assert done.returncode == 1, done
+    assert f"folder {tmp_path}/volume cannot be written by user 0: Read-only file system: " in done.stderr
+
+
+def test_steps_in_the_log(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in prefetch(SHAPES, tmp_path).err.splitlines()]
+    assert [line["event"] for line in lines if line["event"] != "came"] == ["fetching", "fetched"]
+    steps = [line["bytes"] for line in lines if line["event"] == "came"]
+    assert 5 <= len(steps) <= 10
+    assert steps == sorted(steps)
+    assert steps[-1] == lines[0]["bytes"] == lines[-1]["bytes"]
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, *PROGRAM, str(SHAPES), str(tmp_path)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 1 << 16)
+            except OSError:  # the other end was closed
+                break
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"17 files, 14.6 MB" in shown
+    assert b"100%" in shown
+    assert b"event" not in shown
