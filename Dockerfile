@@ -59,8 +59,12 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip,target
     && /tmp/pip/bin/pip --python /opt/venv/bin/python install --no-deps --require-hashes --requirement /opt/venv/render.lock \
     && rm -rf /tmp/pip
 COPY --from=code /opt/darkroom /opt/darkroom
+# Where GKE's device plugin puts the driver, and what NVIDIA's runtime hands to a container.
+ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 65532:65532
 ENTRYPOINT ["darkroom"]
+# For `func deploy`, which sets no arguments.
+CMD ["render"]
 ARG VERSION=
 ARG REVISION=
 ARG SOURCE=

@@ -72,7 +72,7 @@ def doctor(
     """Say what is wrong with this installation, and the command that mends it.
 
     It runs in the cluster or outside, with the environment of the servers and, for the cluster, a service account or
-    KUBECONFIG. It changes nothing without --fix, and exits with 1 if something is wrong.
+    KUBECONFIG. Without --fix it leaves all as it is. It exits with 1 if something is wrong.
     """
     try:
         settings = Settings.from_environment(os.environ)

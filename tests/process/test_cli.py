@@ -41,6 +41,8 @@ def test_help_names_every_command() -> None:
         "status",
         "check-store",
         "demo",
+        "doctor",
+        "prefetch",
     ):
         assert f"\n  {command} " in done.stdout
     assert darkroom("--version").stdout.startswith("darkroom, version ")

@@ -9,7 +9,8 @@ bin=$root/.cache/bin
 
 if ! command -v go >/dev/null; then
     echo "install_minio: there is no go on the PATH, so MinIO cannot be built" >&2
-elif ! go version -m "$bin/minio" 2>/dev/null | grep -q "$release"; then
+elif built=$(go version -m "$bin/minio" 2>/dev/null || true) && [[ $built != *"$release"* || $built != *CGO_ENABLED=0* ]]; then
     echo "install_minio: building MinIO $release into $bin (about 3 minutes, once)" >&2
-    GOBIN=$bin GOFLAGS="-p=1 ${GOFLAGS:-}" nice go install "github.com/minio/minio@$release"
+    # Static, so that it is an image of its own (Dockerfile, target minio).
+    CGO_ENABLED=0 GOBIN=$bin GOFLAGS="-p=1 ${GOFLAGS:-}" nice go install "github.com/minio/minio@$release"
 fi
