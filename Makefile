@@ -90,6 +90,7 @@ docs: environment-test
 	$(BIN)/python -m events.contract
 	$(BIN)/python -m tests.docs.tables
 	$(BIN)/python -m tests.contract.page
+	$(BIN)/python -m tests.doctor.table
 
 lock: environment-test
 	$(COMPILE) --group build --extra render --extra demo --output-file requirements/demo.lock
