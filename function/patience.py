@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def patiently(call: Callable[[], T], seconds: float, between: Callable[[], None]) -> T:
-    """What `call` returns, repeated for at most `seconds` while the store is away or slow; `between` may end it."""
+    """What `call` returns, begun again for `seconds` while the store is away or slow; `between` may end it."""
     result: T
     for attempt in stamina.retry_context(
         on=_passes,

@@ -109,7 +109,10 @@ def s3_client(endpoint: str | None = None, *, attempts: int = 4, patience: float
     )
     try:
         return boto3.client("s3", endpoint_url=endpoint, config=config)
-    except (BotoCoreError, ValueError) as error:
+    except ValueError:
+        # Not its text, and not as the cause: an endpoint may have a password in it.
+        raise StoreDown("the S3 endpoint is no URL such as http://host:9000; set AWS_ENDPOINT_URL_S3") from None
+    except BotoCoreError as error:
         raise StoreDown(f"object storage is set up wrongly: {error}") from error
 
 

@@ -81,6 +81,10 @@ class Gpu:
         most = int(notes_of(render).get(MAX_SCALE, 0))
         if not there:
             yield OFFERED.wrong(f"render asks for {RESOURCE}, and no node offers any", OPERATOR)
+        elif wanted > there:
+            yield OFFERED.wrong(
+                f"one pod of render asks for {wanted} {RESOURCE}, and the nodes offer {there}", OPERATOR
+            )
         elif most * wanted > there:
             fewer = {"spec": {"template": {"metadata": {"annotations": {MAX_SCALE: str(there // wanted)}}}}}
             yield OFFERED.wrong(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from function.config import Settings
 from function.doctor.finding import Check, Finding
-from function.render.manifest import MANIFEST, WRITE, mismatch, runnable
+from function.render.manifest import MANIFEST, ORIGIN, WRITE, mismatch, runnable
 from function.render.weights import ModelUnavailable, model_named, vae_named
 
 THERE = Check("model-there", "the model and its VAE are where the settings say", "`darkroom prefetch`")
@@ -53,22 +55,18 @@ class ModelExamination:
         try:
             found = vae_named(name) if what == "VAE" else model_named(name, self._settings.model_revision)
         except ModelUnavailable as error:
-            yield THERE.wrong(
-                str(error).replace("model", what, 1), f"darkroom prefetch {SOURCES[what]} {name}  # where it is written"
-            )
+            yield THERE.wrong(str(error).replace("model", what, 1), _fetching(what, folder))
             return
         if found.revision is not None:
             yield self._in_cache(what, found.name, found.revision)
             return
         yield THERE.ok(f"the {what} is in {folder}")
         if complaint := runnable(folder) or mismatch(folder):
-            yield HASHED.wrong(
-                f"the {what} in {folder} {complaint}", f"rm -r {folder} && darkroom prefetch {SOURCES[what]} {folder}"
-            )
+            yield HASHED.wrong(f"the {what} in {folder} {complaint}", _fetching(what, folder))
         elif not (folder / MANIFEST).exists():
             yield HASHED.wrong(
                 f"the {what} in {folder} has no {MANIFEST}, so nobody notices a file that changed",
-                f"cd {folder} && {WRITE}",
+                f"cd {shlex.quote(str(folder))} && {WRITE}",
             )
         else:
             yield HASHED.ok(f"every file in {folder} is what its {MANIFEST} lists")
@@ -83,3 +81,18 @@ class ModelExamination:
             f"the {what} {name} at {revision} is not in the hub cache {cache}",
             f"hf download {name} --revision {revision}",
         )
+
+
+def _fetching(what: str, folder: Path) -> str:
+    """How the files of a folder are fetched; one that `darkroom prefetch` has filled says itself what belongs there."""
+    if not folder.is_absolute():
+        return f"export DARKROOM_MODEL_REVISION=COMMIT  # of {folder}: the 40 hex digits that are meant"
+    try:
+        held = json.loads((folder / ORIGIN).read_bytes())
+        source = f"{held['model']}@{held['revision']}" if held["revision"] else str(held["model"])
+        variant = f" --variant {shlex.quote(held['variant'])}" if held["variant"] else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return (
+            f"darkroom prefetch {SOURCES[what]} {shlex.quote(str(folder))}  # into an empty folder, or your own model"
+        )
+    return f"darkroom prefetch {shlex.quote(source)} {shlex.quote(str(folder))}{variant}"

@@ -33,6 +33,14 @@ class Storage:
         return s3_client(attempts=1, patience=self.answer)
 
     @property
+    def usable(self) -> bool:
+        """Whether there is a client at all, with the settings as they are."""
+        try:
+            return self.client is not None
+        except StoreDown:
+            return False
+
+    @property
     def where(self) -> str:
         """Its address, without what may be secret in it."""
         parts = urlsplit(self.client.meta.endpoint_url)

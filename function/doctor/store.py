@@ -33,7 +33,10 @@ class Reachable:
         self._storage = storage
 
     def run(self) -> Iterator[Finding]:
-        if trouble := self._storage.trouble:
+        trouble = self._storage.trouble
+        if trouble and not self._storage.usable:
+            yield REACHABLE.wrong(str(trouble), "export AWS_ENDPOINT_URL_S3=http://host:9000  # yours")
+        elif trouble:
             known = f"{trouble} ({self._storage.where})"
             yield REACHABLE.wrong(
                 known, f"curl --head {self._storage.where}  # then set AWS_ENDPOINT_URL_S3 and the keys"

@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,6 +21,7 @@ from function.render.manifest import MANIFEST, ORIGIN, file_sum, files_in, misma
 from function.render.needed import CONFIG, INDEX, of_pipeline, of_vae
 from function.render.weights import ModelUnavailable
 
+LOCK: Final = ".darkroom.lock"
 TRIES: Final = 3
 _SHA256: Final = 64
 _BLOCK: Final = 1 << 20
@@ -87,8 +88,8 @@ def fill(source: Source, folder: Path, variant: str | None, watching: Watching) 
     folder.mkdir(parents=True, exist_ok=True)
     if complaint := runnable(folder):
         raise ModelUnavailable(f"folder {folder} {complaint}")
-    _take(folder, {"model": source.name, "revision": source.revision, "variant": variant})
     with _alone(folder):
+        _take(folder, {"model": source.name, "revision": source.revision, "variant": variant})
         if source.revision is not None and _whole(folder):
             return False
         _clear_remains(folder)
@@ -126,13 +127,16 @@ def _take(folder: Path, origin: Mapping[str, str | None]) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    with (folder / ORIGIN).open("rb") as file:
+    """Nobody else fills the folder meanwhile: `ModelUnavailable` if somebody does."""
+    with ExitStack() as closing:
         try:
+            # Never replaced, and open for writing: NFS locks no other.
+            file = closing.enter_context((folder / LOCK).open("ab"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ModelUnavailable(f"folder {folder} is being filled by another prefetch: wait for its end") from None
         except OSError:
-            pass  # a file system without locks
+            pass  # a file system without locks, or one where nobody writes
         yield
 
 

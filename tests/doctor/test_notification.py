@@ -109,14 +109,16 @@ def test_fix_sets_what_is_missing_beside_what_is_there_and_a_drop_arrives(house:
         ("suffix", ".json"),
     ]
 
-    # What is outside the filter would come first, for MinIO's queue keeps the order.
+    # What is not to be announced would come first or in between, for MinIO's queue keeps the order.
     house.put(bucket, "out/a.json")
     house.put(bucket, "in/a.txt")
     house.put(bucket, "in/a.json")
-    assert house.next() == f"s3:ObjectCreated:Put {bucket}/in/a.json"
     house.minio.client.put_object_tagging(Bucket=bucket, Key="in/a.json", Tagging={"TagSet": []})
     house.put(bucket, "in/b.json")
-    assert house.next() == f"s3:ObjectCreated:Put {bucket}/in/b.json", "tags are announced"
+    assert [house.next(), house.next()] == [
+        f"s3:ObjectCreated:Put {bucket}/in/a.json",
+        f"s3:ObjectCreated:Put {bucket}/in/b.json",
+    ]
 
     assert fixed(settings).sentences("ok") == [f"bucket {bucket} announces new objects in/*.json, to {ARN}"]
     assert house.rules(bucket) == ours, "a second --fix changes something"

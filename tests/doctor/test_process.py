@@ -16,7 +16,7 @@ from function.demo.process import free_ports
 from function.doctor.examining import findings
 from function.doctor.finding import Check, Finding
 from function.extras import needs
-from function.render.manifest import MANIFEST
+from function.render.manifest import MANIFEST, ORIGIN
 from tests.darkroom import REPOSITORY
 from tests.doctor.running import report, run
 from tests.receiver import receiver
@@ -76,6 +76,10 @@ def test_a_model_is_looked_at_to_the_byte(model: Path) -> None:
     spoiled.write_bytes(whole + b" ")
     (changed,) = of_model(model)
     assert f"the model in {model} is not what its SHA256SUMS lists: vae/config.json has changed" in changed
+    (model / ORIGIN).write_text('{"model": "owner/name", "revision": "0123", "variant": "fp16"}')
+    (mend,) = report({"DARKROOM_MODEL": str(model)}, "model").mends("model-hashed")
+    assert mend == f"darkroom prefetch owner/name@0123 {model} --variant fp16"
+    (model / ORIGIN).unlink()
     spoiled.write_bytes(whole)
     (model / MANIFEST).unlink()
     said = report({"DARKROOM_MODEL": str(model)}, "model")
@@ -134,7 +138,7 @@ class Acting:
     act: Callable[[], object]
     name: str = "acting"
     checks: tuple[Check, ...] = ()
-    seconds: float = 6.0
+    seconds: float = 4.0
 
     def run(self) -> Iterator[Finding]:
         yield Finding("first", "ok", "is fine")
@@ -152,7 +156,7 @@ def test_an_examination_that_hangs_is_left_behind() -> None:
     over.set()
     assert [finding.sentence for finding in told] == [
         "is fine",
-        "no answer within 3 s; try again, or with --patience",
+        "no answer within 2 s; try again, or with --patience",
     ]
     assert told[-1].state == "unknown"
 

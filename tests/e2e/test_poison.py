@@ -54,7 +54,7 @@ def test_broken_data_is_a_dead_letter_at_once(installation: Installation, figure
 def test_a_prompt_that_kills_its_process_fails_after_three_attempts(
     installation: Installation, figures: Figures
 ) -> None:
-    sent = installation.request(installation.lasting(120))
+    sent = installation.request(installation.lasting(60))
     began = time.monotonic()
     with killer(installation) as kill:
         for number in range(DEATHS):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from function.render.fetching import LOCK
 from function.render.manifest import MANIFEST, ORIGIN, mismatch
 from function.render.sdxl import SdxlRenderer
 from function.render.weights import ModelUnavailable
@@ -31,7 +32,7 @@ def test_a_directory_is_copied_and_what_it_holds_is_followed(tmp_path: Path, sha
     shutil.copytree(SHAPES, source)
     assert prefetch(source, folder).code == 0
     there = files_of(folder)
-    assert {name for name in there if name not in shapes} == {MANIFEST, ORIGIN}
+    assert {name for name in there if name not in shapes} == {LOCK, MANIFEST, ORIGIN}
     assert {name: there[name] for name in shapes} == shapes
     assert mismatch(folder) is None
     assert "already" in prefetch(source, folder).out
@@ -74,10 +75,11 @@ def test_a_directory_that_the_renderer_would_refuse(tmp_path: Path) -> None:
 
 
 def test_two_at_once_are_one_too_many(tmp_path: Path) -> None:
-    assert prefetch(SHAPES, tmp_path).code == 0
-    with (tmp_path / ORIGIN).open("rb") as file:
+    """Before the first has written anything, too."""
+    with (tmp_path / LOCK).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert "is being filled by another prefetch: wait for its end" in prefetch(SHAPES, tmp_path).sentence
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
     assert prefetch(SHAPES, tmp_path).code == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.constants import DOWNLOAD_CHUNK_SIZE
 
+from function.render.fetching import LOCK
 from function.render.manifest import MANIFEST, ORIGIN, mismatch, runnable
 from tests.prefetch.conftest import Said, files_of, prefetch, started
 from tests.prefetch.hub import COMMIT, OTHER, TAIL, TOKEN, Hub
@@ -24,6 +25,7 @@ def holds(folder: Path, shapes: dict[str, bytes]) -> bool:
     there = files_of(folder)
     listed = {line[66:]: line[:64] for line in there.pop(MANIFEST, b"").decode().splitlines()}
     assert json.loads(there.pop(ORIGIN))["revision"] == COMMIT
+    assert there.pop(LOCK) == b""
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in shapes.items()}
     return there == shapes and listed == sums and mismatch(folder) is None and runnable(folder) is None
 

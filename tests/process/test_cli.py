@@ -93,7 +93,7 @@ WRONG_FOR_SERVERS = {
     "certificates": ({"K_SINK": "http://sink", "K_CA_CERTS": "none"}, "K_CA_CERTS: must be certificates in PEM"),
     "model": ({"DARKROOM_MODEL": "no/where/at/all"}, "model no/where/at/all: there is no such directory"),
     "address": ({"DARKROOM_HOST": "no address"}, "cannot listen on no address, port "),
-    "endpoint": ({"AWS_ENDPOINT_URL_S3": "storage"}, "object storage is set up wrongly: Invalid endpoint: storage"),
+    "endpoint": ({"AWS_ENDPOINT_URL_S3": "storage"}, "the S3 endpoint is no URL such as http://host:9000; set"),
     "public endpoint": ({"DARKROOM_S3_PUBLIC_ENDPOINT": "storage"}, "DARKROOM_S3_PUBLIC_ENDPOINT: must be a URL"),
     "profile": ({"AWS_PROFILE": "nobody"}, "object storage is set up wrongly: The config profile (nobody)"),
 }
