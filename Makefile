@@ -26,7 +26,7 @@ help:
 	@echo "make chaos    run the crash, fault, delivery and fuzz harnesses at full size (up to 100 minutes)"
 	@echo "make check    lint, formatting, types, import rules, module sizes"
 	@echo "make image    build the images; docs/images.md says how else"
-	@echo "make e2e      tell the stories on the cluster in KUBECONFIG that has Knative; STORY=drain for one"
+	@echo "make e2e      the stories on the cluster in KUBECONFIG, then figures; STORY=drain tells one, KEEP=1 leaves Darkroom there"
 	@echo "make manifests  render every overlay, validate it strictly, and check that its numbers fit"
 	@echo "make release  render each overlay into release/<overlay>.yaml"
 	@echo "make format   put the code into shape"
@@ -74,7 +74,7 @@ image:
 
 e2e: environment-test kustomize
 	@$(MAKE) image TARGET="intake render-demo minio"
-	$(BIN)/python -m pytest -s -v tests/e2e $(STORY:%=-k %)
+	KEEP='$(KEEP)' $(BIN)/python -m pytest -s -v -m e2e -o faulthandler_timeout=1800 tests/e2e $(STORY:%=-k %)
 
 check: environment-test
 	$(BIN)/ruff check
