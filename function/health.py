@@ -100,7 +100,9 @@ class Health:
     def wait_over(self) -> None:
         """Block until the process has to go: draining or defunct."""
         with self._changed:
-            self._changed.wait_for(lambda: self._state in (State.DRAINING, State.DEFUNCT))
+            # In turns: a signal that another thread was given wakes nobody, and its handler runs when this one does.
+            while not self._changed.wait_for(lambda: self._state in (State.DRAINING, State.DEFUNCT), timeout=1):
+                pass
 
     def wait_idle(self, seconds: float) -> bool:
         """Block until nothing is being worked on, for at most `seconds`; whether that came true."""
