@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import Answer, Fault, lose_answer
+from tests.faults import Act, Answer, Fault, lose_answer
 from tests.faults.proxy import FaultProxy
 from tests.faults.room import LEASE, Delivered, Room, room
 from tests.sizing import sized
@@ -34,23 +34,21 @@ def lose_one(where: Room, prefix: str, events: int) -> list[Delivered]:
 
 def lose_all(where: Room, prefix: str, events: int) -> list[Delivered]:
     """Events whose first delivery hears nothing at all of one of its PUTs, however often boto3 repeats it."""
-    delivered = []
-    for n in range(events):
-        name = f"all {prefix}{n}"
-        with where.proxy.injecting(Fault(lose_answer, "PUT", prefix)):
-            first = where.post(name)
-        delivered.append(where.deliver(name, first))
-    return delivered
+    return first_meets(where, lose_answer, f"all {prefix}", prefix, events)
 
 
 def denied(where: Room, prefix: str, events: int) -> list[Delivered]:
     """Events whose first delivery may not write."""
+    return first_meets(where, Answer(403, "AccessDenied"), f"denied {prefix}", prefix, events)
+
+
+def first_meets(where: Room, act: Act, name: str, prefix: str, events: int) -> list[Delivered]:
+    """Events of which the first delivery alone meets this at each of its PUTs below `prefix`."""
     delivered = []
     for n in range(events):
-        name = f"denied {prefix}{n}"
-        with where.proxy.injecting(Fault(Answer(403, "AccessDenied"), "PUT", prefix)):
-            first = where.post(name)
-        delivered.append(where.deliver(name, first))
+        with where.proxy.injecting(Fault(act, "PUT", prefix)):
+            first = where.post(f"{name}{n}")
+        delivered.append(where.deliver(f"{name}{n}", first))
     return delivered
 
 
