@@ -42,10 +42,10 @@ BASE: Final[Mapping[str, Any]] = {
 class Asked:
     """What the user says of the load; seconds."""
 
-    render: float | None = None
-    cold_start: float = 60.0
-    in_flight: int = 1
-    max_scale: int | None = None
+    render: float | None
+    cold_start: float
+    in_flight: int
+    max_scale: int | None
 
 
 class Capacity:
