@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -108,7 +109,9 @@ def s3_client(endpoint: str | None = None, *, attempts: int = 4, patience: float
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
     try:
-        return boto3.client("s3", endpoint_url=endpoint, config=config)
+        # Which every other SDK reads by itself; boto3 knows it only as AWS_DEFAULT_REGION, and from its own files.
+        region = os.environ.get("AWS_REGION") or None
+        return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config)
     except ValueError:
         # Not its text, and not as the cause: an endpoint may have a password in it.
         raise StoreDown("the S3 endpoint is no URL such as http://host:9000; set AWS_ENDPOINT_URL_S3") from None

@@ -173,3 +173,9 @@ def test_no_credentials(call: str) -> None:
     with pytest.raises(AccessDenied) as error:
         CALLS[call](s3_store(nobody, "some-bucket"))
     assert_sentence(error, "no credentials", "AWS_ACCESS_KEY_ID")
+
+
+def test_the_region_is_that_of_aws_region() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "something"}
+    url, _ = s3_store(keys | {"AWS_REGION": "eu-west-1"}, "some-bucket").presigned_url("key", 60)
+    assert "%2Feu-west-1%2Fs3%2F" in url
