@@ -21,7 +21,7 @@ from function.images import Images
 from function.intake import Intake
 from function.ledger import Ledger
 from function.metrics import Metrics
-from function.patience import STORE_PATIENCE
+from function.patience import STORE_PATIENCE, once_there
 from function.race import RACER_PATIENCE
 from function.render import Renderer
 from function.render_door import RenderDoor
@@ -104,10 +104,13 @@ def check_image_store(settings: Settings, racers: int = RACERS, keys: int = KEYS
 
 
 def _after_check(settings: Settings, load: Callable[[], None]) -> Callable[[], None]:
-    """`load`, if the settings want it only after the image bucket has kept its promises."""
+    """`load`, if the settings want it only after the image bucket, once it is there, has kept its promises."""
+
+    def check() -> None:
+        require_kept(check_image_store(settings), lambda sentence: log.error("store.broken", error=sentence))
 
     def checked() -> None:
-        require_kept(check_image_store(settings), lambda sentence: log.error("store.broken", error=sentence))
+        once_there(check, lambda away: log.warning("store.away", error=str(away)))
         log.info("store.checked", bucket=settings.image_bucket)
         load()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ class _OneSentence(click.Group):
 @click.version_option(__version__, prog_name="darkroom")
 def main() -> None:
     """Drop a prompt into a bucket, or publish it to a broker; get a picture and a completion event."""
+    # A container's first process is deaf to SIGTERM unless it listens. Servers and the sweep do so in their own way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @main.command()
@@ -80,7 +83,12 @@ def sweep() -> None:
     settings = _settings()
     _needs_buckets(settings)
     configure(settings.log_format)
-    if postponed := build_sweep(settings)():
+    swept = build_sweep(settings)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: swept.stop())
+    postponed = swept()
+    if swept.stopped:
+        raise click.ClickException("told to stop; what is left is for the next sweep")
+    if postponed:
         raise click.ClickException(
             f"{postponed} things could not be done now; the log says which, the next sweep tries"
         )

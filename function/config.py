@@ -1,6 +1,6 @@
 """Settings: `DARKROOM_*` for what is ours, Knative's own variables for sinks and the port.
 
-Object storage is configured by boto3's own variables (AWS_ENDPOINT_URL_S3, AWS_REGION, the credentials chain).
+Object storage is configured by the variables of AWS's SDKs (AWS_ENDPOINT_URL_S3, AWS_REGION, the credentials chain).
 """
 
 from __future__ import annotations

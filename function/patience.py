@@ -1,7 +1,8 @@
-"""Patience with the store once something is drawn: to wait a little costs less than to draw it again."""
+"""Patience with the store: until it is there, and once something is drawn, since drawing it again costs more."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -14,6 +15,8 @@ from function.errors import AccessDenied, BucketMissing, StoreDown
 STORE_PATIENCE: Final = 10.0
 # Between two tries: short enough that nobody waits long for a store that is back.
 _LONGEST_PAUSE: Final = 2.0
+# Between two looks for a store that is not there yet.
+_LOOK_AGAIN: Final = 5.0
 
 T = TypeVar("T")
 
@@ -33,6 +36,16 @@ def patiently(call: Callable[[], T], seconds: float, between: Callable[[], None]
                 between()
             result = call()
     return result
+
+
+def once_there(call: Callable[[], T], away: Callable[[StoreDown], None]) -> T:
+    """What `call` returns, begun again for as long as the store does not do as asked; `away` hears each time why."""
+    while True:
+        try:
+            return call()
+        except StoreDown as error:
+            away(error)
+        time.sleep(_LOOK_AGAIN)
 
 
 def _passes(error: Exception) -> bool:

@@ -49,6 +49,7 @@ class Sweep:
         self._offer = offer
         self._horizon = timedelta(seconds=horizon)
         self._untold_after = timedelta(seconds=untold_after)
+        self.stopped = False
         self._postponed = 0
         self._claims_cleared = -CLAIMS_EVERY
         # Objects known to be done, so that a bucket of thousands costs one listing and no reads.
@@ -63,14 +64,24 @@ class Sweep:
             if self._telling.by_sink:
                 self._tell_untold()
         if time.monotonic() - self._claims_cleared >= CLAIMS_EVERY:
-            with self._logged("claims"):
+            with suppress(_Ended), self._logged("claims"):
                 self._clear_claims()
                 self._claims_cleared = time.monotonic()
         return self._postponed
 
+    def stop(self) -> None:
+        """End at the next object, for good; what is left is for another sweep."""
+        self.stopped = True
+
+    def _list(self, prefix: str, store: ObjectStore) -> Iterator[Listed]:
+        for listed in store.list(prefix):
+            if self.stopped:
+                raise _Ended
+            yield listed
+
     def _young(self, prefix: str, store: ObjectStore) -> Iterator[Listed]:
         oldest = datetime.now(UTC) - self._horizon
-        return (listed for listed in store.list(prefix) if listed.modified >= oldest)
+        return (listed for listed in self._list(prefix, store) if listed.modified >= oldest)
 
     def _offer_forgotten(self, bucket: str) -> set[Listing]:
         """Those of the bucket's objects that are done."""
@@ -86,7 +97,7 @@ class Sweep:
         return done
 
     def _tell_untold(self) -> None:
-        told = {listed.key.removeprefix(layout.TOLD) for listed in self._store.list(layout.TOLD)}
+        told = {listed.key.removeprefix(layout.TOLD) for listed in self._list(layout.TOLD, self._store)}
         # What is younger is being told by whoever wrote it.
         newest = datetime.now(UTC) - self._untold_after
         for listed in self._young(layout.RECORDS, self._store):
@@ -110,7 +121,7 @@ class Sweep:
     def _clear_claims(self) -> None:
         over = datetime.now(UTC) - CLAIMS_KEPT
         recorded: dict[str, bool] = {}
-        for listed in self._store.list(layout.CLAIMS):
+        for listed in self._list(layout.CLAIMS, self._store):
             key = listed.key.removeprefix(layout.CLAIMS).partition("/")[0]
             if listed.modified > over:
                 continue
@@ -141,4 +152,4 @@ class Sweep:
 
 
 class _Ended(Exception):
-    """There is no sink to go on with."""
+    """There is no sink to go on with, or no time: the process is to stop."""

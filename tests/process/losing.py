@@ -12,13 +12,10 @@ from collections.abc import Callable
 from typing import Final
 
 from events.prompt import Prompt
-from function.bootstrap import build
-from function.config import Settings
-from function.logs import configure
 from function.render import Rendering
 from function.render.faults import losses
-from function.server import leave, serve
 from tests.drawing import Drawing
+from tests.drawing.__main__ import run
 from tests.render.recorded import FATAL
 
 HEAVY: Final = "heavy"
@@ -51,13 +48,9 @@ class Losing(Drawing):
 
 
 def main() -> None:
-    settings = Settings.from_environment(os.environ)
     number = os.environ.get("LOSING")
     renderer = Losing(FATAL[int(number)].text if number else None, at=os.environ.get("LOSING_AT", "render"))
-    built = build(settings, renderer, standalone="LOSING_ALONE" in os.environ)
-    configure(settings.log_format)
-    built.start()
-    leave(serve(built.app, settings, built.health, built.load))
+    run(renderer, standalone="LOSING_ALONE" in os.environ)
 
 
 if __name__ == "__main__":

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 
 import pytest
 
 from function.config import variables
 from function.demo.s3server import S3Server
-from tests.darkroom import darkroom, outcome_of
+from tests.darkroom import darkroom, outcome_of, sentence
 from tests.process.conftest import Running
 from tests.stores import new_bucket
 
 PROMPT = {"prompt": "a yellow square on a blue background", "num_inference_steps": 1}
-
-
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence of a command that failed as it should, behind its warnings."""
-    assert done.returncode == 1, (done.returncode, done.stderr)
-    *warnings, line = done.stderr.splitlines()
-    assert all(warning.startswith("warning: ") for warning in warnings), done.stderr
-    assert line.startswith("Error: "), line
-    return line.removeprefix("Error: ")
 
 
 def test_help_names_every_command() -> None:
