@@ -7,6 +7,7 @@ LOCK ?=
 RELEASE ?= release
 BASE ?=
 BUILD ?=
+SOURCE ?=
 REGISTRY ?= dev.local
 TAG ?= local
 TARGET ?= intake render render-demo minio
@@ -48,31 +49,42 @@ servers:
 	@if command -v go >/dev/null; then bash tests/servers/install_minio.sh; fi
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then bash tests/servers/install_kafka.sh; fi
 
-manifests: environment-test kustomize
+manifests: environment-test kustomize-there
 	$(BIN)/python -m pytest tests/manifests
 
 # One file for each overlay, for `kubectl apply --filename`.
-release: kustomize
+release: kustomize-there
 	@mkdir -p $(RELEASE)
 	@for overlay in knative/overlays/*/; do \
 		file=$(RELEASE)/$$(basename $$overlay).yaml && \
 		.cache/bin/kustomize build --output $$file $$overlay && echo $$file || exit 1; \
 	done
 
+# Without Go, the one in kubectl.
 kustomize:
-	@if command -v go >/dev/null; then bash tests/manifests/install_kustomize.sh; fi
+	@if command -v go >/dev/null; then \
+		! grep -qsx 'exec kubectl .*' .cache/bin/kustomize || rm .cache/bin/kustomize; \
+		bash tests/manifests/install_kustomize.sh; \
+	elif ! test -x .cache/bin/kustomize && command -v kubectl >/dev/null; then \
+		mkdir -p .cache/bin && \
+		printf '%s\n' '#!/bin/sh' '# kustomize build, by kubectl' 'shift' 'exec kubectl kustomize "$$@"' >.cache/bin/kustomize && \
+		chmod 755 .cache/bin/kustomize; \
+	fi
 
-# docs/images.md says what BASE, BUILD and BUILDER are for.
+kustomize-there: kustomize
+	@test -x .cache/bin/kustomize || { echo "Manifests are rendered by kustomize: put Go or kubectl on the PATH." >&2; exit 1; }
+
+# docs/images.md says what BASE, BUILD, SOURCE and BUILDER are for.
 image:
 	@case ' $(TARGET) ' in *' minio '*) bash tests/servers/install_minio.sh;; esac
 	@builder=$$(sh tests/images/builder.sh) && for target in $(TARGET); do \
 		BUILDAH_LAYERS=true $$builder build --target $$target --tag $(REGISTRY)/darkroom-$$target:$(TAG) \
-			$(BASE:%=--build-arg BASE=%) \
+			$(BASE:%=--build-arg BASE=%) --build-arg SOURCE=$(SOURCE) \
 			--build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' function/__init__.py) \
 			--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null) $(BUILD) . || exit; \
 	done
 
-e2e: environment-test kustomize
+e2e: environment-test kustomize-there
 	@$(MAKE) image TARGET="intake render-demo minio"
 	KEEP='$(KEEP)' $(BIN)/python -m pytest -s -v -m e2e -o faulthandler_timeout=1800 tests/e2e $(STORY:%=-k %)
 
@@ -123,4 +135,4 @@ python:
 		echo "Darkroom needs Python 3.11 or newer, and '$(PYTHON)' is none: name one, as in 'make demo PYTHON=python3.12'." >&2; \
 		exit 1; }
 
-.PHONY: help demo test chaos check servers manifests release kustomize image e2e format docs lock clean environment-demo environment-test python
+.PHONY: help demo test chaos check servers manifests release kustomize kustomize-there image e2e format docs lock clean environment-demo environment-test python

@@ -108,7 +108,18 @@ def _unpack(command: Sequence[str], layout: Path) -> dict[str, Any]:
                 path.with_suffix(".part").rename(path)
     if docker.returncode or not index:
         raise NotLoaded(f"{shlex.join(command)} ended with {docker.returncode} and gave no OCI image; docker 25 does")
-    return index["manifests"][0]  # type: ignore[no-any-return]
+    return _image(layout, index)
+
+
+def _image(layout: Path, index: dict[str, Any]) -> dict[str, Any]:
+    """The descriptor of the image in an index, or in an index in it, which docker's containerd store writes."""
+    # Beside it may be what was built for other machines, without its content, and attestations, of no platform.
+    for found in index["manifests"]:
+        named = found.get("platform", {}).get("architecture") != "unknown"
+        if named and (path := _blob(layout, found["digest"])).exists():
+            inner = json.loads(path.read_bytes())
+            return _image(layout, inner) if "manifests" in inner else found
+    raise NotLoaded("docker saved an index without an image in it")
 
 
 def _parts(layout: Path, image: dict[str, Any]) -> Iterator[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from function import __version__
 from tests.images.dockerfile import ROOT, TARGETS, stages, whole
 
 OURS = [target for target in TARGETS if target != "minio"]
@@ -41,6 +44,24 @@ def test_an_image_says_what_it_is(target: str) -> None:
     if target in OURS:
         assert (said["source"], said["revision"], said["version"]) == ("$SOURCE", "$REVISION", "$VERSION")
         assert {text.partition("=")[0] for text in whole(target).all("ARG")} == {"SOURCE", "REVISION", "VERSION"}
+
+
+def test_make_says_what_the_labels_want_to_know(tmp_path: Path) -> None:
+    (tmp_path / "builder").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/asked\n')
+    (tmp_path / "builder").chmod(0o755)
+    # Not a part of the make that may have started the tests.
+    alone = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    source = "https://example.com/darkroom"
+    subprocess.run(
+        ["make", "image", "TARGET=intake", f"SOURCE={source}"],
+        cwd=ROOT,
+        env=alone | {"BUILDER": str(tmp_path / "builder")},
+        check=True,
+    )
+    asked = (tmp_path / "asked").read_text("utf-8").splitlines()
+    given = dict(word.split("=", 1) for option, word in pairwise(asked) if option == "--build-arg")
+    assert re.fullmatch("[0-9a-f]{40}|", given.pop("REVISION"))
+    assert given == {"SOURCE": source, "VERSION": __version__}
 
 
 def test_the_base_is_an_argument_and_no_image_is_the_latest() -> None:

@@ -12,7 +12,8 @@ import pytest
 from tests.images.loading import NotLoaded, load
 
 # Like podman's `save`: it writes an image, read from image.json as a list of layers, beside what is there. And like
-# docker's, all of it to its standard output.
+# docker's, all of it to its standard output; with --containerd in an index in the index, beside an attestation and what
+# is elsewhere.
 BUILDER = """#!{python}
 import hashlib, json, pathlib, sys, tarfile, tempfile
 podman, name = "--output" in sys.argv, sys.argv[-1]
@@ -31,6 +32,9 @@ parts = {{"config": put(name.encode()), "layers": [put(layer.encode()) for layer
 image = put(json.dumps(parts).encode())
 (layout / "blobs" / "sha256" / image["digest"][7:]).write_bytes(json.dumps(parts).encode())
 image["annotations"] = {{"org.opencontainers.image.ref.name": name}}
+if "--containerd" in sys.argv:
+    attestation = put(b"{{}}") | {{"platform": {{"architecture": "unknown", "os": "unknown"}}}}
+    image = put(json.dumps({{"manifests": [attestation, {{"digest": "sha256:elsewhere"}}, image]}}).encode())
 (layout / "index.json").write_text(json.dumps({{"manifests": [image]}}))
 if not podman:
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
@@ -59,12 +63,12 @@ NAME = "dev.local/darkroom-test:local"
 class Room:
     """A builder with an image, and a node."""
 
-    def __init__(self, folder: Path, builder: str) -> None:
+    def __init__(self, folder: Path, program: str) -> None:
         self.folder = folder
         self.node = folder / "node"
         self.node.mkdir()
-        (folder / builder).write_text(BUILDER.format(python=sys.executable, folder=folder))
-        (folder / builder).chmod(0o755)
+        (folder / program).write_text(BUILDER.format(python=sys.executable, folder=folder))
+        (folder / program).chmod(0o755)
 
     def builds(self, *layers: str) -> None:
         (self.folder / "image.json").write_text(json.dumps(layers))
@@ -81,10 +85,10 @@ class Room:
             path.unlink()
 
 
-@pytest.fixture(params=["podman", "docker"])
+@pytest.fixture(params=["podman", "docker", "docker --containerd"])
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Room:
-    monkeypatch.setenv("BUILDER", str(tmp_path / request.param))
-    return Room(tmp_path, request.param)
+    monkeypatch.setenv("BUILDER", f"{tmp_path}/{request.param}")
+    return Room(tmp_path, request.param.split()[0])
 
 
 TORCH, CODE, NEWER = "t" * 3_000_000, "c" * 10_000, "n" * 10_000
