@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from function import check_store, layout
 from tests.backstops.house import House
+from tests.darkroom import REPOSITORY
 from tests.policies.identity import ARN, IDENTITIES, Identity, document, grants, identity
 from tests.policies.work import Made, do_all
 from tests.servers.minio import Minio
@@ -20,6 +22,7 @@ from tests.servers.minio import Minio
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import VersioningConfigurationTypeDef
 
+SECURITY: Final = (REPOSITORY / "SECURITY.md").read_text("utf-8")
 # Where all of ours lies in the image bucket, and where nothing of ours does.
 PREFIXES: Final = (*layout.OWN, check_store.PREFIX, "elsewhere/")
 
@@ -100,6 +103,22 @@ def refused(attempt: Callable[[], object]) -> bool:
     except ClientError as error:
         return error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     return False
+
+
+def test_security_lists_what_all_are_granted_together() -> None:
+    rows = re.findall(r"^\| (each prompt|image) bucket(, `claims/\*` only)? \| ([^|]+) \|", SECURITY, re.MULTILINE)
+    said = {
+        (bucket, bool(claims), action) for bucket, claims, actions in rows for action in re.findall("`(.+?)`", actions)
+    }
+    granted = {grant for name in IDENTITIES for grant in grants(document(name))}
+    assert said == {
+        (
+            "image" if one.resource.startswith("images") else "each prompt",
+            one.action == "s3:DeleteObject" and one.resource.startswith(f"images/{layout.CLAIMS}"),
+            one.action,
+        )
+        for one in granted
+    }
 
 
 def test_the_image_bucket_takes_nothing_unconditional_where_nothing_is_overwritten(made: list[Made]) -> None:
