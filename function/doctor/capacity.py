@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from function.capacity import Load, Numbers
-from function.config import Settings
+from function.capacity import Load, Misfit, Numbers
+from function.config import Settings, WrongSettings
 from function.doctor.cluster import Cluster, Found
 from function.doctor.finding import Check, Finding, looked_at
 from function.doctor.objects import ASKED
@@ -61,29 +61,46 @@ class Capacity:
         self._asked = asked
 
     def run(self) -> Iterator[Finding]:
-        yield from looked_at(FITS, self._misfits)
+        yield from looked_at(FITS, self._fits)
         if self._asked.render is None:
             yield FITS.skipped("name --render-seconds and --in-flight to be told what will time out under your load")
 
-    def _misfits(self) -> Iterator[Finding]:
+    def _fits(self) -> Iterator[Finding]:
+        if self._cluster.named() and "render" in self._cluster.elsewhere():
+            yield FITS.skipped("render is no Service of Knative's here, and these numbers are")
+            return
         service, trigger, broker = self._manifests()
-        settings = self._settings_of(service)
+        try:
+            settings = self._settings_of(service)
+        except WrongSettings as error:
+            yield FITS.wrong(
+                f"render does not start with its settings: {error}",
+                "kubectl apply --kustomize $OVERLAY  # with another value",
+            )
+            return
         asked = self._asked
         # Without a load only the installation's own numbers are compared.
         load = Load(asked.render, asked.cold_start, asked.in_flight) if asked.render is not None else Load(0, 0, 1)
         numbers = Numbers.of(service, trigger, broker, settings, load)
         if asked.max_scale is not None:
             numbers = replace(numbers, max_scale=asked.max_scale)
-        misfits = list(numbers.misfits())
+        misfits = numbers.misfits()
+        if asked.render is not None and not numbers.max_scale:
+            misfits.append(
+                Misfit(
+                    f"render has no max-scale: {load.in_flight} events at once may be as many pods, and those without "
+                    "a GPU wait",
+                    "max-scale of render, one for each GPU; until then --max-scale",
+                )
+            )
         for misfit in misfits:
             yield FITS.wrong(misfit.sentence, f"kubectl apply --kustomize $OVERLAY  # with: {misfit.knob}")
         if misfits:
             return
         said = "limits, timeouts and retries fit together"
         if asked.render is not None:
-            pods = f"{numbers.max_scale} pods" if numbers.max_scale else "as many pods as it takes"
             said = (
-                f"{load.in_flight} at once, {load.render:g} s each, on {pods}: "
+                f"{load.in_flight} at once, {load.render:g} s each, on {numbers.max_scale} pods: "
                 f"the last is drawn {numbers.queue:g} s after the start, of {numbers.timeout:g} s"
             )
         yield FITS.ok(said if service is not BASE else f"{said}, as knative/base has them")
@@ -99,12 +116,18 @@ class Capacity:
 
     def _settings_of(self, service: Found) -> Settings:
         """Render's own settings, as far as they are in the Service and in the ConfigMaps that it names."""
+        if service is BASE:
+            return self._settings
         container = service["spec"]["template"]["spec"]["containers"][0]
         environment: dict[str, str] = {}
         for source in container.get("envFrom", ()):
             if name := source.get("configMapRef", {}).get("name"):
-                environment |= self._cluster.data(name, self._cluster.namespace) or {}
-        environment |= {
-            variable["name"]: variable["value"] for variable in container.get("env", ()) if "value" in variable
-        }
-        return Settings.from_environment(environment) if environment else self._settings
+                found = self._cluster.data(name, self._cluster.namespace) or {}
+                environment |= {f"{source.get('prefix', '')}{key}": value for key, value in found.items()}
+        for variable in container.get("env", ()):
+            if "value" in variable:
+                environment[variable["name"]] = variable["value"]
+            elif ref := variable.get("valueFrom", {}).get("configMapKeyRef"):
+                found = self._cluster.data(ref["name"], self._cluster.namespace) or {}
+                environment |= {variable["name"]: found[ref["key"]]} if ref["key"] in found else {}
+        return Settings.from_environment(environment)

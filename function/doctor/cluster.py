@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,6 +17,7 @@ from function.extras import needs
 
 if TYPE_CHECKING:
     from lightkube import Client
+    from lightkube.models.core_v1 import Node
 
 NAMESPACE: Final = "darkroom"
 SERVING, EVENTING = "knative-serving", "knative-eventing"
@@ -98,12 +100,30 @@ class Cluster:
         labels = found.metadata.labels if found and found.metadata else None
         return (labels or {}).get("app.kubernetes.io/version")
 
-    def gpus(self) -> int:
-        """How many `nvidia.com/gpu` the nodes can give to pods."""
+    def nodes(self) -> Sequence[Node]:
+        """All of the cluster."""
         from lightkube.resources.core_v1 import Node
 
-        nodes = self._asked("nodes", lambda: list(self._client.list(Node))) or []
-        return sum(int(((node.status and node.status.allocatable) or {}).get("nvidia.com/gpu", 0)) for node in nodes)
+        return self._asked("nodes", lambda: list(self._client.list(Node))) or ()
+
+    def accounts(self) -> Mapping[str, Mapping[str, str]]:
+        """The annotations of each ServiceAccount in the namespace, by name: clouds name their roles there."""
+        from lightkube.resources.core_v1 import ServiceAccount
+
+        found = self._asked(
+            f"serviceaccounts in {self.namespace}",
+            lambda: list(self._client.list(ServiceAccount, namespace=self.namespace)),
+        )
+        met = [account.metadata for account in found or () if account.metadata]
+        return {one.name or "": one.annotations or {} for one in met}
+
+    def elsewhere(self) -> set[str]:
+        """What the Triggers hand to Services of Kubernetes' own, as overlays/keda has it for render."""
+        try:
+            refs = [trigger["spec"].get("subscriber", {}).get("ref") or {} for trigger in self.every("Trigger")]
+        except Absent:
+            return set()
+        return {ref["name"] for ref in refs if ref.get("apiVersion") == "v1"}
 
     @cached_property
     def _client(self) -> Client:
@@ -147,7 +167,8 @@ def resource(kind: str, name: str) -> str:
 
 def patching(namespace: str, what: str, change: Mapping[str, Any]) -> str:
     """The command that changes only this of it."""
-    return f"kubectl --namespace {namespace} patch {what} --type merge --patch '{json.dumps(change)}'"
+    patch = shlex.quote(json.dumps(change))
+    return f"kubectl --namespace {shlex.quote(namespace)} patch {what} --type merge --patch {patch}"
 
 
 def notes_of(service: Found) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from function.config import Settings, WrongSettings
 from function.doctor.capacity import Asked
 from function.doctor.examinations import ALL, examinations
 from function.doctor.examining import findings
-from function.doctor.finding import Finding
+from function.doctor.finding import Finding, printable
 from function.doctor.rights import IDENTITIES
 
 _MARKS: Final = {"ok": "ok     ", "wrong": "WRONG  ", "unknown": "?      ", "skipped": "-      "}
@@ -102,6 +102,6 @@ def doctor(
 
 
 def _show(finding: Finding) -> None:
-    click.echo(f"  {_MARKS[finding.state]}{finding.sentence}")
+    click.echo(f"  {_MARKS[finding.state]}{printable(finding.sentence)}")
     if finding.mend:
-        click.echo(f"         $ {finding.mend}")
+        click.echo(f"         $ {printable(finding.mend)}")

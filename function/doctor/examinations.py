@@ -44,7 +44,7 @@ def examinations(
         Notification(storage, settings, cluster, fix=fix, arn=arn),
         Sink(settings, cluster, ANSWER * patience),
         ModelExamination(settings, os.environ),
-        Gpu(settings, cluster),
+        Gpu(settings, cluster, patience),
         Knative(cluster),
         Objects(cluster),
         Capacity(cluster, settings, asked),

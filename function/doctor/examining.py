@@ -7,11 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-import click
-
-from function.config import WrongSettings
-from function.doctor.finding import Examination, Finding, Unseen
-from function.errors import DarkroomError
+from function.doctor.finding import Examination, Finding, why
 
 
 def findings(examination: Examination, patience: float = 1.0) -> Iterator[Finding]:
@@ -41,14 +37,5 @@ def _examine(examination: Examination, heard: queue.SimpleQueue[Finding | None])
         for finding in examination.run():
             heard.put(finding)
     except Exception as error:  # noqa: BLE001  # whatever it is, the other examinations go on
-        heard.put(Finding(examination.name, "unknown", f"could not be looked at: {_sentence(error)}"))
+        heard.put(Finding(examination.name, "unknown", f"could not be looked at: {why(error)}"))
     heard.put(None)
-
-
-def _sentence(error: Exception) -> str:
-    """Our own sentences as they are; of strangers only the kind, for theirs may hold a secret."""
-    if isinstance(error, click.ClickException):
-        return error.message
-    if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed"
-    return str(error) if isinstance(error, Unseen | DarkroomError | WrongSettings) else type(error).__name__

@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+import click
+
+from function.config import WrongSettings
+from function.errors import DarkroomError
+
 # Unknown is what could not be looked at, skipped what does not apply here; neither is a fault of the installation.
 State = Literal["ok", "wrong", "unknown", "skipped"]
 
@@ -49,6 +54,20 @@ class Unseen(Exception):
     """Something could not be looked at; the message says what and why."""
 
 
+def why(error: Exception) -> str:
+    """Our own sentences as they are; of strangers only the kind, for theirs may hold a secret."""
+    if isinstance(error, click.ClickException):
+        return error.message
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed"
+    return str(error) if isinstance(error, Unseen | DarkroomError | WrongSettings) else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """The text as a terminal shows it and does not obey it: names of others may hold what clears a screen."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 class Examination(Protocol):
     """One subject, looked at by itself: what it raises is a finding and hides no other examination."""
 
@@ -72,3 +91,6 @@ def looked_at(check: Check, look: Callable[[], Iterator[Finding]]) -> Iterator[F
         yield from look()
     except Unseen as unseen:
         yield check.unknown(str(unseen))
+    except ValueError as odd:
+        # What people have written: a number that is none, JSON that breaks off.
+        yield check.unknown(f"what is written there cannot be read: {why(odd)}")

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from function.config import Settings
-from function.doctor.cluster import Cluster, notes_of, patching, resource
+from function.doctor.cluster import Cluster, Found, notes_of, patching, resource
 from function.doctor.finding import Check, Finding, looked_at
+
+if TYPE_CHECKING:
+    from lightkube.models.core_v1 import Node, Taint
 
 SEEN = Check(
     "gpu-seen", "torch sees a GPU, where torch is installed and `DARKROOM_DEVICE` is not cpu", "the node's driver"
 )
 OFFERED = Check(
     "gpu-offered",
-    "the nodes offer as many `nvidia.com/gpu` as render's max-scale, if render asks for one",
-    "NVIDIA's GPU operator, or another max-scale",
+    "the nodes that render may run on, by its nodeSelector and tolerations, offer `nvidia.com/gpu` for its max-scale",
+    "NVIDIA's GPU operator, a label, a toleration, or another max-scale",
 )
 # In a process of its own: torch takes seconds to import and hundreds of megabytes, and a broken driver may hang it.
 _ASK: Final = "import torch; found = torch.cuda.is_available(); print(torch.cuda.get_device_name() if found else '')"
@@ -38,9 +41,10 @@ class Gpu:
     checks = (SEEN, OFFERED)
     seconds = PATIENCE + 10
 
-    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+    def __init__(self, settings: Settings, cluster: Cluster, patience: float = 1.0) -> None:
         self._settings = settings
         self._cluster = cluster
+        self._seconds = PATIENCE * patience
 
     def run(self) -> Iterator[Finding]:
         yield self._seen()
@@ -56,10 +60,10 @@ class Gpu:
             return SEEN.skipped("DARKROOM_DEVICE is cpu")
         try:
             asked = subprocess.run(  # noqa: S603  # our own words
-                [sys.executable, "-c", _ASK], capture_output=True, text=True, timeout=PATIENCE, check=False
+                [sys.executable, "-c", _ASK], capture_output=True, text=True, timeout=self._seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            return SEEN.unknown(f"torch says nothing of a GPU within {PATIENCE:g} s")
+            return SEEN.unknown(f"torch says nothing of a GPU within {self._seconds:g} s")
         if asked.returncode:
             return SEEN.wrong(
                 f"torch cannot be loaded: exit code {asked.returncode}", f"{sys.executable} -c 'import torch'"
@@ -72,26 +76,72 @@ class Gpu:
 
     def _offered(self) -> Iterator[Finding]:
         render = self._cluster.one("Service", "render")
-        containers = render["spec"]["template"]["spec"]["containers"] if render else ()
-        wanted = sum(int(container.get("resources", {}).get("limits", {}).get(RESOURCE, 0)) for container in containers)
+        pod: Found = render["spec"]["template"]["spec"] if render else {}
+        limits = [container.get("resources", {}).get("limits", {}) for container in pod.get("containers", ())]
+        wanted = sum(int(limit.get(RESOURCE, 0)) for limit in limits)
         if render is None or not wanted:
-            yield OFFERED.skipped("render asks for no GPU" if render else "there is no Service render yet")
+            yield OFFERED.skipped("render asks for no GPU" if render else "there is no Service render of Knative's")
             return
-        there = self._cluster.gpus()
-        most = int(notes_of(render).get(MAX_SCALE, 0))
+        offering = [node for node in self._cluster.nodes() if _offer(node)]
+        refusals = [self._refusal(node, pod) for node in offering]
+        if refusals and all(refusals):
+            yield next(filter(None, refusals))
+            return
+        offers = [_offer(node) for node, refusal in zip(offering, refusals, strict=True) if refusal is None]
+        # A pod's GPUs are those of one node.
+        there, room, most = (
+            sum(offers),
+            sum(offer // wanted for offer in offers),
+            int(notes_of(render).get(MAX_SCALE, 0)),
+        )
+        fewer = {"spec": {"template": {"metadata": {"annotations": {MAX_SCALE: str(room)}}}}}
+        patch = patching(self._cluster.namespace, resource("Service", "render"), fewer)
         if not there:
             yield OFFERED.wrong(f"render asks for {RESOURCE}, and no node offers any", OPERATOR)
-        elif wanted > there:
-            yield OFFERED.wrong(
-                f"one pod of render asks for {wanted} {RESOURCE}, and the nodes offer {there}", OPERATOR
-            )
-        elif most * wanted > there:
-            fewer = {"spec": {"template": {"metadata": {"annotations": {MAX_SCALE: str(there // wanted)}}}}}
+        elif not room:
+            yield OFFERED.wrong(f"a pod of render asks for {wanted} {RESOURCE}, and no node offers as many", OPERATOR)
+        elif not most:
+            yield OFFERED.wrong(f"render has no max-scale, and the nodes have GPUs for {room} of its pods", patch)
+        elif most > room:
             yield OFFERED.wrong(
                 f"render may come to {most} pods of {wanted} GPU, and the nodes offer {there}: the rest stays pending",
-                patching(self._cluster.namespace, resource("Service", "render"), fewer),
+                patch,
             )
         else:
-            yield OFFERED.ok(
-                f"the nodes offer {there} {RESOURCE}, and render may come to {most or 'any number of'} pods"
-            )
+            yield OFFERED.ok(f"the nodes offer {there} {RESOURCE} to render, which may come to {most} pods")
+
+    def _refusal(self, node: Node, pod: Found) -> Finding | None:
+        """Why Kubernetes puts no pod of render on a node that has a GPU, None if it may."""
+        name = (node.metadata and node.metadata.name) or "?"
+        labels = (node.metadata and node.metadata.labels) or {}
+        for label, value in pod.get("nodeSelector", {}).items():
+            if labels.get(label) != value:
+                return OFFERED.wrong(
+                    f"node {name} has GPUs, but not the label {label}={value} of render's nodeSelector",
+                    f"kubectl label nodes {name} {label}={value}  # or name another in $OVERLAY, for prefetch, too",
+                )
+        tolerations: list[Any] = pod.get("tolerations") or []
+        for taint in (node.spec and node.spec.taints) or ():
+            if taint.effect == "PreferNoSchedule" or any(_tolerated(taint, one) for one in tolerations):
+                continue
+            said = f"node {name} has GPUs, and the taint {taint.key}:{taint.effect} that render does not tolerate"
+            if "kubernetes.io/" in taint.key:
+                return OFFERED.wrong(said, f"kubectl describe node {name}")
+            one = {"key": taint.key, "operator": "Exists", "effect": taint.effect}
+            more = {"spec": {"template": {"spec": {"tolerations": [*tolerations, one]}}}}
+            patch = patching(self._cluster.namespace, resource("Service", "render"), more)
+            return OFFERED.wrong(said, f"{patch}  # and for prefetch in $OVERLAY")
+        return None
+
+
+def _offer(node: Node) -> int:
+    return int(((node.status and node.status.allocatable) or {}).get(RESOURCE, 0))
+
+
+def _tolerated(taint: Taint, toleration: Mapping[str, str]) -> bool:
+    """As the scheduler compares them; what a toleration leaves out it says of all."""
+    if toleration.get("effect") not in (None, "", taint.effect):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint.key)
+    return toleration.get("key") == taint.key and (toleration.get("value") or "") == (taint.value or "")

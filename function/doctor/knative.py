@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from function.capacity import go
 from function.doctor.cluster import EVENTING, SERVING, Absent, Cluster, Found, notes_of, patching, resource
+from function.doctor.configmaps import ConfigMaps, flag, legible, switch, truth, whole
 from function.doctor.finding import Check, Finding, looked_at
 
 VERSION = Check(
@@ -23,7 +24,7 @@ FLAGS = Check(
 )
 LIMIT = Check(
     "knative-timeout",
-    "`max-revision-timeout-seconds` in `config-defaults` is at least 600",
+    "`max-revision-timeout-seconds` in `config-defaults` is at least the longest `timeoutSeconds` of a Service, 600",
     "`kubectl patch`",
 )
 START = Check(
@@ -32,7 +33,9 @@ START = Check(
     "`kubectl patch` of the annotation `serving.knative.dev/progress-deadline`",
 )
 ZERO = Check(
-    "scale-to-zero", "`enable-scale-to-zero` in `config-autoscaler` is on, or the GPU never rests", "`kubectl patch`"
+    "scale-to-zero",
+    "`config-autoscaler` lets Services scale to zero, or the GPU never rests, and begin there, as render does",
+    "`kubectl patch`, see `knative/cluster/`",
 )
 TIMEOUTS = Check(
     "delivery-timeout",
@@ -56,6 +59,7 @@ _FIELDS: Final = {
     "securityContext": "securitycontext",
     "tolerations": "tolerations",
 }
+_MIN_SCALE, _INITIAL_SCALE = "autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/initial-scale"
 
 
 class Knative:
@@ -67,6 +71,7 @@ class Knative:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._maps = ConfigMaps(cluster)
 
     def run(self) -> Iterator[Finding]:
         if not self._cluster.named():
@@ -74,11 +79,14 @@ class Knative:
             return
         for namespace in (SERVING, EVENTING):
             yield from looked_at(VERSION, partial(self._version, namespace))
-        yield from looked_at(FLAGS, self._flags)
-        yield from looked_at(LIMIT, self._limit)
-        yield from looked_at(START, self._start)
-        yield from looked_at(ZERO, self._zero)
-        yield from looked_at(TIMEOUTS, self._timeouts)
+        for check, look in (
+            (FLAGS, self._flags),
+            (LIMIT, self._limit),
+            (START, self._start),
+            (ZERO, self._zero),
+            (TIMEOUTS, self._timeouts),
+        ):
+            yield from looked_at(check, partial(legible, check, look))
 
     def _version(self, namespace: str) -> Iterator[Finding]:
         label = self._cluster.version(namespace)
@@ -87,24 +95,24 @@ class Knative:
             yield VERSION.unknown(f"namespace {namespace} names no version" + (f" but {label}" if label else ""))
         elif (int(numbers[1]), int(numbers[2])) < OLDEST:
             part = namespace.partition("-")[2]
-            release = f"https://github.com/knative/{part}/releases/latest/download"
+            # Knative may be taken from one minor release to the next, and no further at a time.
+            following = f"knative-v{numbers[1]}.{int(numbers[2]) + 1}.0"
+            release = f"https://github.com/knative/{part}/releases/download/{following}"
             yield VERSION.wrong(
                 f"{namespace} is {label}, and knative/ is written for 1.15 and newer",
-                f"kubectl apply --filename {release}/{part}-crds.yaml --filename {release}/{part}-core.yaml",
+                f"kubectl apply --filename {release}/{part}-crds.yaml --filename {release}/{part}-core.yaml"
+                "  # and so on, one minor release after the other",
             )
         else:
             yield VERSION.ok(f"{namespace} is {label}")
 
     def _flags(self) -> Iterator[Finding]:
-        try:
-            render = self._cluster.one("Service", "render")
-        except Absent:
-            render = None
-        needed = flags_of(render) if render else BASE
-        data = self._data("config-features", SERVING)
+        render = self._render()
+        needed = BASE if self._planned() else flags_of(render) if render else frozenset()
+        data = self._maps.data("config-features")
         # Of all that a pod may need, these alone are on unless they are switched off.
         defaults = {f"{_POD}volumes-emptydir": "enabled"}
-        off = sorted(flag for flag in needed if _value(data, flag, defaults.get(flag, "disabled")) == "disabled")
+        off = sorted(name for name in needed if flag(data, name, defaults.get(name, "disabled")) == "disabled")
         if off:
             change = {"data": dict.fromkeys(off, "enabled")}
             yield FLAGS.wrong(
@@ -114,21 +122,29 @@ class Knative:
             yield FLAGS.ok(f"config-features allows all that render needs: {', '.join(sorted(needed)) or 'nothing'}")
 
     def _limit(self) -> Iterator[Finding]:
-        most = int(_value(self._data("config-defaults", SERVING), "max-revision-timeout-seconds", str(LONGEST)))
-        if most < LONGEST:
-            change = {"data": {"max-revision-timeout-seconds": str(LONGEST)}}
+        most = self._maps.value("config-defaults", "max-revision-timeout-seconds", str(LONGEST), whole)
+        asked = [
+            (one["spec"]["template"]["spec"].get("timeoutSeconds", 0), one["metadata"]["name"])
+            for one in self._services()
+        ]
+        if self._planned() or not asked:
+            asked.append((LONGEST, "render"))
+        longest, name = max(asked)
+        if most < longest:
+            change = {"data": {"max-revision-timeout-seconds": str(longest)}}
             yield LIMIT.wrong(
-                f"config-defaults allows a timeoutSeconds of at most {most}, and render asks for {LONGEST}",
+                f"config-defaults allows a timeoutSeconds of at most {most}, and {name} asks for {longest}",
                 patching(SERVING, "configmaps/config-defaults", change),
             )
         else:
             yield LIMIT.ok(f"config-defaults allows a timeoutSeconds of {most}")
 
     def _start(self) -> Iterator[Finding]:
-        default = _value(self._data("config-deployment", SERVING), "progress-deadline", "600s")
+        default = self._maps.value("config-deployment", "progress-deadline", "600s", go)
         for service in self._cluster.every("Service"):
             name = service["metadata"]["name"]
-            deadline, allowed = go(notes_of(service).get(_DEADLINE, default)), _startup(service)
+            own, allowed = notes_of(service).get(_DEADLINE), _startup(service)
+            deadline = go(own) if own else default
             if allowed >= deadline:
                 longer = {"spec": {"template": {"metadata": {"annotations": {_DEADLINE: f"{allowed + 60:g}s"}}}}}
                 yield START.wrong(
@@ -139,28 +155,46 @@ class Knative:
                 yield START.ok(f"{name} may take {allowed:g} s to start, and Knative waits {deadline:g} s")
 
     def _zero(self) -> Iterator[Finding]:
-        if _value(self._data("config-autoscaler", SERVING), "enable-scale-to-zero", "true") == "true":
-            yield ZERO.ok("Services may scale to zero")
-        else:
-            yield ZERO.wrong(
-                "config-autoscaler keeps the last pod of each Service for ever, render's GPU with it",
-                patching(SERVING, "configmaps/config-autoscaler", {"data": {"enable-scale-to-zero": "true"}}),
+        name = "config-autoscaler"
+        wrong = []
+        if not self._maps.value(name, "enable-scale-to-zero", "true", truth):
+            said = f"{name} keeps the last pod of each Service for ever, render's GPU with it"
+            wrong.append((said, "enable-scale-to-zero"))
+        # Knative refuses render otherwise, so that it is not there yet.
+        begins = self._planned() or any(notes_of(one).get(_INITIAL_SCALE) == "0" for one in self._services())
+        if begins and not self._maps.value(name, "allow-zero-initial-scale", "false", truth):
+            wrong.append(
+                (f"{name} refuses a Service that begins with no pod, as render does", "allow-zero-initial-scale")
             )
+        for said, key in wrong:
+            yield ZERO.wrong(said, patching(SERVING, f"configmaps/{name}", {"data": {key: "true"}}))
+        if not wrong:
+            render = self._render()
+            kept = notes_of(render).get(_MIN_SCALE, "0") if render else "0"
+            said = f", but render has min-scale {kept}, so its GPU never rests" if kept != "0" else ""
+            yield ZERO.ok(f"Services may scale to zero{said}")
 
     def _timeouts(self) -> Iterator[Finding]:
-        if _value(self._data("config-features", EVENTING), "delivery-timeout", "enabled") == "disabled":
+        if self._maps.value("config-features", "delivery-timeout", "enabled", switch, EVENTING) == "enabled":
+            yield TIMEOUTS.ok("Triggers may have a timeout")
+        else:
             yield TIMEOUTS.wrong(
                 "config-features refuses a timeout in a Trigger's delivery",
                 patching(EVENTING, "configmaps/config-features", {"data": {"delivery-timeout": "enabled"}}),
             )
-        else:
-            yield TIMEOUTS.ok("Triggers may have a timeout")
 
-    def _data(self, name: str, namespace: str) -> Mapping[str, str]:
-        data = self._cluster.data(name, namespace)
-        if data is None:
-            raise Absent(f"there is no ConfigMap {name} in namespace {namespace}: is Knative installed there?")
-        return data
+    def _services(self) -> Sequence[Found]:
+        try:
+            return self._cluster.every("Service")
+        except Absent:
+            return ()
+
+    def _render(self) -> Found | None:
+        return next((one for one in self._services() if one["metadata"]["name"] == "render"), None)
+
+    def _planned(self) -> bool:
+        """Whether render is yet to come, as knative/base has it: it is no Service now, nor something else."""
+        return self._render() is None and "render" not in self._cluster.elsewhere()
 
 
 def flags_of(service: Found) -> frozenset[str]:
@@ -175,10 +209,6 @@ def flags_of(service: Found) -> frozenset[str]:
             f"{_POD}volumes-{kind.lower()}" for kind in ("emptyDir", "hostPath", "csi", "image") if kind in volume
         }
     return frozenset(needed)
-
-
-def _value(data: Mapping[str, str], key: str, default: str) -> str:
-    return data.get(key, default).strip().lower()
 
 
 def _startup(service: Found) -> float:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from function.doctor.notices import NotSet, Rule
 from function.doctor.storage import Storage
+from function.errors import AccessDenied, StoreDown
 from function.extras import needs
 from function.s3_codes import refusal
 
@@ -70,22 +71,31 @@ class MinioNotices:
         )
         others = [queue for queue in found.queue_config_list if queue.config_id != rule.id]
         try:
-            self._client.set_bucket_notification(bucket, replace(found, queue_config_list=[*others, ours]))
-        except S3Error as error:
-            raise NotSet(error.message or error.code or "no reason") from error
+            with self._translated(bucket, "s3:PutBucketNotification"):
+                self._client.set_bucket_notification(bucket, replace(found, queue_config_list=[*others, ours]))
+        except AccessDenied:
+            raise
+        except StoreDown as error:
+            if not isinstance(error.__cause__, S3Error):
+                raise
+            raise NotSet(error.__cause__.message or str(error)) from error
 
     def _read(self, bucket: str) -> NotificationConfig:
-        with self._translated(bucket):
+        with self._translated(bucket, "s3:GetBucketNotification"):
             return self._client.get_bucket_notification(bucket)
 
     @contextmanager
-    def _translated(self, bucket: str) -> Iterator[None]:
-        from minio.error import S3Error
+    def _translated(self, bucket: str, needs: str) -> Iterator[None]:
+        """As `function/store.py` has it for boto3's errors."""
+        from minio.error import MinioException, S3Error
+        from urllib3.exceptions import HTTPError
 
         try:
             yield
         except S3Error as error:
-            raise refusal(error.code or "", bucket, "s3:GetBucketNotification", versioned=False) from error
+            raise refusal(error.code or "", bucket, needs, versioned=False) from error
+        except (MinioException, HTTPError) as error:
+            raise StoreDown(f"object storage does not answer: {type(error).__name__}") from error
 
     @cached_property
     def _client(self) -> Minio:

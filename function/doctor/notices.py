@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from function.doctor.storage import Storage
-from function.errors import StoreDown
+from function.doctor.storage import Storage, code_of
+from function.errors import AccessDenied, StoreDown
 
 # Never `s3:ObjectCreated:*`, which in MinIO also says that tags or retention were changed.
 EVENTS: Final = (
@@ -51,19 +51,24 @@ class Notices(Protocol):
         """The ARNs that rules may name, none if the server does not tell."""
 
     def put(self, bucket: str, rule: Rule) -> None:
-        """Have this rule in the place of the one of its id, beside all others; `NotSet` where the server does not."""
+        """Have this rule in the place of the one of its id, beside all others; `NotSet` where the server says no."""
 
 
 def untold(rules: Iterable[Rule], arn: str | None, prefix: str, suffix: str) -> frozenset[str]:
     """The events that no target, or not that of `arn`, hears of all the keys that begin and end so."""
     heard: dict[str, set[str]] = {}
     for rule in rules:
-        if rule.covers(prefix, suffix) and (arn is None or _plain(rule.arn) == _plain(arn)):
-            heard.setdefault(_plain(rule.arn), set()).update(EVENTS if EVERY in rule.events else rule.events)
+        if rule.covers(prefix, suffix) and (arn is None or plain(rule.arn) == plain(arn)):
+            heard.setdefault(plain(rule.arn), set()).update(EVENTS if EVERY in rule.events else rule.events)
     return min((frozenset(EVENTS) - events for events in heard.values()), key=len, default=frozenset(EVENTS))
 
 
-def _plain(arn: str) -> str:
+def hearing(rules: Sequence[Rule], prefix: str, suffix: str) -> list[str]:
+    """The targets that hear of every event of all those keys."""
+    return [arn for arn in sorted({rule.arn for rule in rules}) if not untold(rules, arn, prefix, suffix)]
+
+
+def plain(arn: str) -> str:
     """MinIO's with and without its region are the same."""
     return re.sub("^(arn:(?:minio|rustfs):sqs):[^:]*:", r"\1::", arn)
 
@@ -107,7 +112,11 @@ class S3Notices:
                 self._storage.client.put_bucket_notification_configuration(
                     Bucket=bucket, NotificationConfiguration=configuration
                 )
+        except AccessDenied:
+            raise
         except StoreDown as error:
+            if not code_of(error.__cause__):
+                raise
             said = getattr(error.__cause__, "response", {}).get("Error", {}).get("Message") or error
             raise NotSet(str(said)) from error
 

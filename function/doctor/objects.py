@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from function.doctor.cluster import KINDS, Absent, Cluster, Found, notes_of, patching, resource
 from function.doctor.finding import Check, Finding, looked_at
+from function.doctor.placeholders import OURS, placeholders
 
 THERE = Check(
     "objects-there", "the Broker, Services, Triggers and SinkBindings of `knative/base` are there", "`kubectl apply`"
@@ -65,7 +65,7 @@ class Objects:
     """Knative's objects in the namespace."""
 
     name = "objects"
-    checks = (THERE, READY, DELIVERY, CONCURRENCY, SCALE)
+    checks = (THERE, READY, DELIVERY, CONCURRENCY, SCALE, OURS)
     seconds = 20.0
 
     def __init__(self, cluster: Cluster) -> None:
@@ -81,6 +81,7 @@ class Objects:
             yield from looked_at(READY, partial(self._ready, kind))
         yield from looked_at(DELIVERY, self._delivery)
         yield from looked_at(CONCURRENCY, self._render)
+        yield from looked_at(OURS, partial(placeholders, self._cluster))
 
     def _there(self, kind: str) -> Iterator[Finding]:
         try:
@@ -91,20 +92,13 @@ class Objects:
             apply = f"kubectl apply --filename {release}/{part}-crds.yaml --filename {release}/{part}-core.yaml"
             yield THERE.wrong(f"Knative {part.capitalize()} is not installed: {absent}", apply)
             return
-        needed = [name for name in NEEDED[kind] if kind != "Service" or name not in self._elsewhere()]
+        needed = [name for name in NEEDED[kind] if kind != "Service" or name not in self._cluster.elsewhere()]
         missing = [name for name in needed if name not in names]
         if missing:
             said = f"{_counted(kind, missing)} missing in namespace {self._cluster.namespace}"
             yield THERE.wrong(said, "kubectl apply --kustomize $OVERLAY")
         else:
             yield THERE.ok(f"{_counted(kind, needed)} there")
-
-    def _elsewhere(self) -> set[str]:
-        """What the Triggers hand to Services of Kubernetes' own, as overlays/keda has it for render."""
-        with suppress(Absent):
-            refs = [_subscriber(trigger) for trigger in self._cluster.every("Trigger")]
-            return {ref["name"] for ref in refs if ref.get("apiVersion") == "v1"}
-        return set()
 
     def _ready(self, kind: str) -> Iterator[Finding]:
         try:

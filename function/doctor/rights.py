@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -54,7 +54,14 @@ class Rights:
         return bool(self.reads)
 
 
-# As knative/policies has them; a test compares.
+# As knative/policies has them, a file for each; a test compares.
+POLICIES: Final[Mapping[str, Rights]] = {
+    "render": Rights((CLAIMS, IMAGES, RECORDS), (CLAIMS, IMAGES, RECORDS, RESULTS, TOLD)),
+    "intake": Rights((CLAIMS, FILES, IMAGES, RECORDS), (FILES, RECORDS, RESULTS, TOLD), prompts=True, checks=True),
+    "sweep": Rights((FILES, IMAGES, RECORDS), (FILES, RESULTS, TOLD), (CLAIMS,), prompts=True),
+    "archive": Rights((), (DEAD,)),
+    "operator": Rights((CLAIMS, DEAD, FILES, RECORDS, TOLD), prompts=True, checks=True),
+}
 IDENTITIES: Final[Mapping[str, Rights]] = {
     # For credentials that all share.
     "all": Rights(
@@ -64,25 +71,22 @@ IDENTITIES: Final[Mapping[str, Rights]] = {
         prompts=True,
         checks=True,
     ),
-    "render": Rights((CLAIMS, IMAGES, RECORDS), (CLAIMS, IMAGES, RECORDS, RESULTS, TOLD)),
-    "intake": Rights((CLAIMS, FILES, IMAGES, RECORDS), (FILES, RECORDS, RESULTS, TOLD), prompts=True, checks=True),
-    "sweep": Rights((FILES, IMAGES, RECORDS), (FILES, RESULTS, TOLD), (CLAIMS,), prompts=True),
-    "archive": Rights((), (DEAD,)),
-    "operator": Rights((CLAIMS, DEAD, FILES, RECORDS, TOLD), prompts=True, checks=True),
+    **POLICIES,
 }
 
 
-def _granting(kind: str, name: str) -> str:
-    policy = f"knative/policies/{name}.json"
+def _granting(kind: str, names: Sequence[str]) -> str:
+    """The command that grants these policies, on such a store."""
     if kind in ("minio", "rustfs"):
-        return (
-            f"mc admin policy create $ALIAS darkroom-{name} {policy} && "
-            f'mc admin policy attach $ALIAS darkroom-{name} --user "$AWS_ACCESS_KEY_ID"'
-        )
-    return (
-        f"aws iam put-role-policy --role-name darkroom-{name} --policy-name s3 --policy-document file://{policy}"
-        if kind == "aws"
-        else f"aws iam put-user-policy --user-name darkroom-{name} --policy-name s3 --policy-document file://{policy}"
+        made = [f"mc admin policy create $ALIAS darkroom-{name} knative/policies/{name}.json" for name in names]
+        # All at once: mc calls it an error to attach what is attached already.
+        attached = " ".join(f"darkroom-{name}" for name in names)
+        return " && ".join([*made, f'mc admin policy attach $ALIAS {attached} --user "$AWS_ACCESS_KEY_ID"'])
+    who = "role" if kind == "aws" else "user"
+    return " && ".join(
+        f"aws iam put-{who}-policy --{who}-name darkroom-{name} --policy-name darkroom "
+        f"--policy-document file://knative/policies/{name}.json"
+        for name in names
     )
 
 
@@ -137,8 +141,10 @@ class RightsExamination:
 
     def _grant(self) -> str:
         """What gives the identity its rights, on the kind of store that this is."""
-        names = tuple(IDENTITIES)[1:-1] if self._identity == "all" else (self._identity,)
-        return " && ".join(_granting(self._storage.kind, name) for name in names)
+        grant = _granting(self._storage.kind, tuple(POLICIES) if self._identity == "all" else (self._identity,))
+        # As the files call them.
+        named = self._settings.image_bucket == "images" and set(self._settings.prompt_buckets) <= {"prompts"}
+        return grant if named else f"{grant}  # once they name your buckets: knative/policies/README.md"
 
     def _list_and_read(self, store: S3Store, prefixes: tuple[str, ...]) -> Iterator[Finding]:
         def list_it() -> str:
@@ -174,8 +180,13 @@ class RightsExamination:
                 if code_of(error.__cause__) != "BadDigest":
                     raise
             else:
-                # A store that does not look at digests has taken it.
-                store.delete(key)
+                # Below records/ and images/ nobody may delete again, so nothing more is tried.
+                with suppress(StoreDown):
+                    store.delete(key)
+                raise StoreDown(
+                    f"bucket {store.bucket} took {key} with a wrong digest: below {prefix} may be written, and below "
+                    "other prefixes it is not tried, for it would stay"
+                )
         return f"objects may be written below {', '.join(self._needs.writes)}"
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 from function.config import unknown
@@ -22,7 +23,8 @@ class SettingsExamination:
 
     def run(self) -> Iterator[Finding]:
         for sentence in unknown(self._environment):
-            name = sentence.partition(" ")[0]
+            # A variable may have any name, which is no word of the shell then.
+            name = shlex.quote(sentence.partition(" sets nothing")[0])
             yield KNOWN.wrong(sentence, f"unset {name}  # in a pod: enableServiceLinks: false, if no setting was meant")
         if not unknown(self._environment):
             yield KNOWN.ok("every DARKROOM_ variable sets something")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from typing import Final
 
 from function.config import Settings
 from function.doctor.cluster import Cluster
@@ -14,6 +15,7 @@ ANSWERS = Check(
     "`K_SINK` answers OPTIONS: a server is there, though whether it takes events is not proven",
     "the Broker or the SinkBinding that the sentence is about",
 )
+_REFUSALS: Final = (401, 403, 407)
 
 
 class Sink:
@@ -38,8 +40,11 @@ class Sink:
         # What else is in it may be secret.
         where = f"the sink at {url.scheme}://{url.netloc}{url.path or ''}"
         mend = f"kubectl --namespace {self._cluster.namespace} get brokers,sinkbindings  # its URL is K_SINK"
+        # As the servers do it: beside those that the machine trusts.
+        context = ssl.create_default_context()
         try:
-            context = ssl.create_default_context(cadata=self._settings.ca_certs)
+            if self._settings.ca_certs:
+                context.load_verify_locations(cadata=self._settings.ca_certs)
         except ssl.SSLError:
             yield ANSWERS.wrong("K_CA_CERTS holds no certificates in PEM", mend)
             return
@@ -53,5 +58,7 @@ class Sink:
         # 501 is how some say that they do not know the method.
         if status == 404 or (status >= 500 and status != 501):
             yield ANSWERS.wrong(f"{where} answers OPTIONS with {status}", mend)
+        elif status in _REFUSALS:
+            yield ANSWERS.unknown(f"{where} answers OPTIONS with {status}: it, or a proxy, may refuse events as well")
         else:
             yield ANSWERS.ok(f"{where} answers OPTIONS with {status}; that it takes events is not proven by that")

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from function.config import Settings
 from function.doctor.finding import ANSWER, Unseen
 from function.errors import AccessDenied, BucketMissing, StoreDown
-from function.s3_codes import refusal
 
 if TYPE_CHECKING:
     from function.store import S3Store
@@ -90,10 +89,8 @@ class Storage:
     @contextmanager
     def translated(self, bucket: str, needs: str) -> Iterator[None]:
         """The errors of calls that `S3Store` has no method for, as it would raise them."""
-        try:
+        with self.bucket(bucket)._translated(needs):  # noqa: SLF001  # whatever it is about, it is said in one way
             yield
-        except self.client.exceptions.ClientError as error:
-            raise refusal(code_of(error), bucket, needs, versioned=False) from error
 
 
 def code_of(error: BaseException | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from function.config import Settings
@@ -38,9 +39,8 @@ class Reachable:
             yield REACHABLE.wrong(str(trouble), "export AWS_ENDPOINT_URL_S3=http://host:9000  # yours")
         elif trouble:
             known = f"{trouble} ({self._storage.where})"
-            yield REACHABLE.wrong(
-                known, f"curl --head {self._storage.where}  # then set AWS_ENDPOINT_URL_S3 and the keys"
-            )
+            look = f"curl --head {shlex.quote(self._storage.where)}"
+            yield REACHABLE.wrong(known, f"{look}  # then set AWS_ENDPOINT_URL_S3 and the keys")
         else:
             yield REACHABLE.ok(f"object storage ({self._storage.kind}) answers at {self._storage.where}")
 

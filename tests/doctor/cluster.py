@@ -22,6 +22,9 @@ BROKERS = "/apis/eventing.knative.dev/v1/namespaces/darkroom/brokers"
 BINDINGS = "/apis/sources.knative.dev/v1/namespaces/darkroom/sinkbindings"
 SERVING, EVENTING = "/api/v1/namespaces/knative-serving", "/api/v1/namespaces/knative-eventing"
 NODES = "/api/v1/nodes"
+ACCOUNTS = f"{NAMESPACE}/serviceaccounts"
+ABOUT_CLUSTER = ("gpu", "knative", "objects", "capacity")
+MAX_SCALE = "autoscaling.knative.dev/max-scale"
 # Of the kubeconfig; nothing may ever print it.
 TOKEN = "not-to-be-shown-5e1f"  # noqa: S105  # a test's own
 
@@ -37,6 +40,15 @@ class Cluster:
         """The object of this name in a list."""
         return next(item for item in self.answers[path]["items"] if item["metadata"]["name"] == name)
 
+    def pod(self) -> Any:
+        """What render's pods are made of."""
+        return self.one(SERVICES, "render")["spec"]["template"]
+
+    def node(self) -> Any:
+        """The only one."""
+        (node,) = self.answers[NODES]["items"]
+        return node
+
     def data(self, namespace: str, name: str) -> dict[str, str]:
         """What a ConfigMap holds."""
         data: dict[str, str] = self.answers[f"{namespace}/configmaps/{name}"].setdefault("data", {})
@@ -46,9 +58,11 @@ class Cluster:
         self.answers[path]["items"].remove(self.one(path, name))
 
     def with_gpus(self, count: int) -> None:
-        """As a node offers them whose driver and device plugin are at work."""
-        (node,) = self.answers[NODES]["items"]
+        """As a node offers them whose driver and device plugin are at work, kept for those who need them."""
+        node = self.node()
         node["status"]["allocatable"] |= {"nvidia.com/gpu": str(count)}
+        node["metadata"]["labels"] |= {"nvidia.com/gpu.present": "true"}
+        node["spec"]["taints"] = [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]
 
     def version(self, namespace: str, version: str) -> None:
         self.answers[namespace]["metadata"]["labels"]["app.kubernetes.io/version"] = version
@@ -58,8 +72,11 @@ class Cluster:
 
 
 def sound() -> Cluster:
-    """As recorded, with what the recorded cluster lacked: a GPU, and a name for its version."""
+    """As recorded, with what the recorded cluster lacked: a GPU, roles of a cloud, and a name for its version."""
     cluster = Cluster()
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::210987654321:role/darkroom-render"}
+    account = {"metadata": {"name": "render", "namespace": "darkroom", "annotations": role}}
+    cluster.answers[ACCOUNTS] = {"kind": "ServiceAccountList", "apiVersion": "v1", "metadata": {}, "items": [account]}
     cluster.with_gpus(1)
     for namespace in (SERVING, EVENTING):
         cluster.version(namespace, "1.21.1")
@@ -97,6 +114,11 @@ def served(cluster: Cluster, folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def settings(path: str) -> dict[str, str]:
+    """With a cluster, and without the seconds that torch takes to say that there is no GPU here."""
+    return {"KUBECONFIG": path, "DARKROOM_DEVICE": "cpu"}
 
 
 def kubeconfig(folder: Path, server: str) -> str:

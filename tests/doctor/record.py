@@ -30,6 +30,7 @@ def paths(namespace: str) -> Iterator[str]:
     for place, names in SETTINGS.items():
         yield f"/api/v1/namespaces/{place}"
         yield from (f"/api/v1/namespaces/{place}/configmaps/{name}" for name in names)
+    yield f"/api/v1/namespaces/{namespace}/serviceaccounts"
     yield "/api/v1/nodes"
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import socketserver
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -17,40 +14,37 @@ import yaml
 from function.doctor.capacity import BASE as PLANNED
 from function.doctor.knative import BASE, flags_of
 from function.doctor.objects import ASKED, NEEDED
+from function.doctor.placeholders import EXAMPLE
 from tests.darkroom import REPOSITORY
 from tests.doctor.cluster import (
+    ABOUT_CLUSTER,
+    ACCOUNTS,
     BINDINGS,
     BROKERS,
     EVENTING,
+    MAX_SCALE,
     NAMESPACE,
-    NODES,
     SERVICES,
     SERVING,
     TRIGGERS,
     Cluster,
-    kubeconfig,
     served,
+    settings,
     sound,
 )
 from tests.doctor.running import Report, report
 from tests.servers.dispatchers import DELIVERY
 
-ABOUT_CLUSTER: Final = ("gpu", "knative", "objects", "capacity")
-MAX_SCALE = "autoscaling.knative.dev/max-scale"
-
 
 class Fault(NamedTuple):
-    """What is changed, the one check that it makes wrong, and what the sentence and the command hold."""
+    """What is changed, the check that it makes wrong, and what the sentence and the command hold."""
 
     change: Callable[[Cluster], object]
     check: str
     sentence: str
     mend: str
-
-
-def pod(cluster: Cluster) -> Any:
-    """What render's pods are made of."""
-    return cluster.one(SERVICES, "render")["spec"]["template"]
+    # Other checks that it makes wrong, too.
+    also: frozenset[str] = frozenset()
 
 
 def setting(namespace: str, name: str, key: str, value: str) -> Callable[[Cluster], object]:
@@ -84,9 +78,26 @@ def silent(cluster: Cluster) -> None:
 
 
 def annotated(name: str, value: str) -> Callable[[Cluster], object]:
-    return lambda cluster: pod(cluster)["metadata"]["annotations"].__setitem__(name, value)
+    return lambda cluster: cluster.pod()["metadata"]["annotations"].__setitem__(name, value)
 
 
+def examples(cluster: Cluster) -> None:
+    cluster.data(NAMESPACE, "darkroom")["DARKROOM_S3_PUBLIC_ENDPOINT"] = "https://minio.example.com"
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/darkroom-render"}
+    cluster.one(ACCOUNTS, "render")["metadata"]["annotations"] = role
+    for name in ("archive", "intake"):
+        (container,) = cluster.one(SERVICES, name)["spec"]["template"]["spec"]["containers"]
+        container["image"] = "ghcr.io/example/darkroom-intake:0.1.0"
+
+
+def renamed(cluster: Cluster) -> None:
+    """Render's own limit, from another key of its ConfigMap."""
+    cluster.data(NAMESPACE, "darkroom")["limit"] = "590"
+    ref = {"configMapKeyRef": {"name": "darkroom", "key": "limit"}}
+    cluster.pod()["spec"]["containers"][0]["env"] = [{"name": "DARKROOM_RENDER_LIMIT", "valueFrom": ref}]
+
+
+CORDONED: Final = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 LETTERS: Final = {"ref": {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "archive"}}
 WHOLE: Final = json.dumps({"spec": {"delivery": {**DELIVERY, "deadLetterSink": LETTERS}}})
 CLAIM: Final = "kubernetes.podspec-persistent-volume-claim"
@@ -115,6 +126,48 @@ FAULTS: Final = {
         "start-deadline",
         "the startup probe of archive allows 120 s, and Knative gives it up after 120 s",
         '{"annotations": {"serving.knative.dev/progress-deadline": "180s"}}',
+    ),
+    "a flag that is no word of Knative's": Fault(
+        setting(SERVING, "config-features", "kubernetes.podspec-tolerations", "true"),
+        "knative-flags",
+        "config-features refuses kubernetes.podspec-tolerations",
+        '{"data": {"kubernetes.podspec-tolerations": "enabled"}}',
+    ),
+    "a limit that is no number": Fault(
+        setting(SERVING, "config-defaults", "max-revision-timeout-seconds", "10m"),
+        "knative-timeout",
+        "config-defaults has '10m' for max-revision-timeout-seconds, which Knative cannot read",
+        '{"data": {"max-revision-timeout-seconds": "600"}}',
+    ),
+    "a Service that asks for more than the limit": Fault(
+        lambda cluster: cluster.one(SERVICES, "intake")["spec"]["template"]["spec"].update(timeoutSeconds=900),
+        "knative-timeout",
+        "a timeoutSeconds of at most 600, and intake asks for 900",
+        '{"data": {"max-revision-timeout-seconds": "900"}}',
+    ),
+    "a deadline that is no duration": Fault(
+        setting(SERVING, "config-deployment", "progress-deadline", "600"),
+        "start-deadline",
+        "config-deployment has '600' for progress-deadline, which Knative cannot read",
+        '{"data": {"progress-deadline": "600s"}}',
+    ),
+    "a switch that is neither on nor off": Fault(
+        setting(SERVING, "config-autoscaler", "enable-scale-to-zero", "yes"),
+        "scale-to-zero",
+        "config-autoscaler has 'yes' for enable-scale-to-zero, which Knative cannot read",
+        '{"data": {"enable-scale-to-zero": "true"}}',
+    ),
+    "no beginning at zero": Fault(
+        lambda cluster: cluster.data(SERVING, "config-autoscaler").pop("allow-zero-initial-scale"),
+        "scale-to-zero",
+        "config-autoscaler refuses a Service that begins with no pod",
+        '{"data": {"allow-zero-initial-scale": "true"}}',
+    ),
+    "a timeout that is neither": Fault(
+        setting(EVENTING, "config-features", "delivery-timeout", "on"),
+        "delivery-timeout",
+        "config-features has 'on' for delivery-timeout, which Knative cannot read",
+        '{"data": {"delivery-timeout": "enabled"}}',
     ),
     "no way to zero": Fault(
         setting(SERVING, "config-autoscaler", "enable-scale-to-zero", "false"),
@@ -177,16 +230,24 @@ FAULTS: Final = {
         '"name": "archive"',
     ),
     "two pictures at once": Fault(
-        lambda cluster: pod(cluster)["spec"].update(containerConcurrency=0),
+        lambda cluster: cluster.pod()["spec"].update(containerConcurrency=0),
         "render-concurrency",
         "render takes any number of requests at once",
         '{"spec": {"template": {"spec": {"containerConcurrency": 1}}}}',
     ),
     "no end of pods": Fault(
-        lambda cluster: pod(cluster)["metadata"]["annotations"].pop(MAX_SCALE),
+        lambda cluster: cluster.pod()["metadata"]["annotations"].pop(MAX_SCALE),
         "render-scale",
         "render has no max-scale",
         f'"{MAX_SCALE}": "1"',
+        frozenset({"gpu-offered"}),
+    ),
+    "any number of pods": Fault(
+        annotated(MAX_SCALE, "0"),
+        "gpu-offered",
+        "render has no max-scale, and the nodes have GPUs for 1 of its pods",
+        f'"{MAX_SCALE}": "1"',
+        frozenset({"render-scale"}),
     ),
     "two pods for one render": Fault(
         annotated("autoscaling.knative.dev/target-utilization-percentage", "70"),
@@ -206,8 +267,51 @@ FAULTS: Final = {
         "render may come to 3 pods of 1 GPU, and the nodes offer 1",
         f'"{MAX_SCALE}": "1"',
     ),
+    "GPUs under another label": Fault(
+        lambda cluster: cluster.node()["metadata"]["labels"].pop("nvidia.com/gpu.present"),
+        "gpu-offered",
+        "node lab has GPUs, but not the label nvidia.com/gpu.present=true of render's nodeSelector",
+        "kubectl label nodes lab nvidia.com/gpu.present=true",
+    ),
+    "GPUs behind a taint": Fault(
+        lambda cluster: cluster.node()["spec"]["taints"].append({"key": "sku", "value": "gpu", "effect": "NoSchedule"}),
+        "gpu-offered",
+        "node lab has GPUs, and the taint sku:NoSchedule that render does not tolerate",
+        ', {"key": "sku", "operator": "Exists", "effect": "NoSchedule"}]',
+    ),
+    "a node that takes no more pods": Fault(
+        lambda cluster: cluster.node()["spec"]["taints"].append(CORDONED),
+        "gpu-offered",
+        "the taint node.kubernetes.io/unschedulable:NoSchedule that render does not tolerate",
+        "kubectl describe node lab",
+    ),
+    "fewer GPUs on a node than a pod asks for": Fault(
+        lambda cluster: cluster.pod()["spec"]["containers"][0]["resources"]["limits"].update({"nvidia.com/gpu": "2"}),
+        "gpu-offered",
+        "a pod of render asks for 2 nvidia.com/gpu, and no node offers as many",
+        "helm upgrade --install gpu-operator",
+    ),
+    "examples that were left": Fault(
+        examples,
+        "objects-yours",
+        "only examples: minio.example.com (ConfigMap darkroom); 111122223333 (ServiceAccount render); "
+        "ghcr.io/example/darkroom-intake (Service archive, Service intake)",
+        "kubectl apply --kustomize $OVERLAY",
+    ),
+    "a setting that nothing starts with": Fault(
+        setting(NAMESPACE, "darkroom", "DARKROOM_RENDER_LIMIT", "soon"),
+        "numbers-fit",
+        "render does not start with its settings: DARKROOM_RENDER_LIMIT: must be a valid number",
+        "kubectl apply --kustomize $OVERLAY",
+    ),
+    "a setting by way of another name": Fault(
+        renamed,
+        "numbers-fit",
+        "a render may take 590 s, but a pod that is stopped waits 570 s for it",
+        "# with: DARKROOM_DRAIN_GRACE ",
+    ),
     "504 before the picture": Fault(
-        lambda cluster: pod(cluster)["spec"].pop("responseStartTimeoutSeconds"),
+        lambda cluster: cluster.pod()["spec"].pop("responseStartTimeoutSeconds"),
         "numbers-fit",
         "a render may take 540 s, but Knative answers 504 after 300 s",
         "kubectl apply --kustomize $OVERLAY  # with: DARKROOM_RENDER_LIMIT below timeoutSeconds",
@@ -221,13 +325,8 @@ FAULTS: Final = {
 }
 
 
-def settings(path: str) -> dict[str, str]:
-    """With a cluster, and without the seconds that torch takes to say that there is no GPU here."""
-    return {"KUBECONFIG": path, "DARKROOM_DEVICE": "cpu"}
-
-
 def checks(faults: dict[str, Fault]) -> set[str]:
-    return {fault.check for fault in faults.values()}
+    return {check for fault in faults.values() for check in (fault.check, *fault.also)}
 
 
 # These change what other checks look at.
@@ -238,9 +337,7 @@ def batches() -> list[dict[str, Fault]]:
     """The faults in few clusters: in each, every check has at most one."""
     rounds: list[dict[str, Fault]] = []
     for name, fault in FAULTS.items():
-        fits = (
-            one for one in rounds if not ALONE & {name, *one} and fault.check not in {f.check for f in one.values()}
-        )
+        fits = (one for one in rounds if not ALONE & {name, *one} and not checks(one) & checks({name: fault}))
         into = next(fits, None)
         if into is None:
             rounds.append(into := {})
@@ -290,77 +387,17 @@ def test_no_fault_is_taken_for_another(reports: Callable[[str], Report]) -> None
         assert wrong == checks(faults), said.stdout
 
 
-def test_the_load_is_looked_at_with_the_clusters_own_numbers(tmp_path: Path) -> None:
-    with served(sound(), tmp_path) as path:
-        load = ("--render-seconds", "20", "--in-flight", "40", "--cold-start", "60")
-        one = report({"KUBECONFIG": path}, "capacity", options=load)
-        assert re.search("40 events at once .* 860 s.* 504 after 600 s", one.sentences()[0])
-        assert "# with: max-scale of render" in one.mends("numbers-fit")[0]
-        two = report({"KUBECONFIG": path}, "capacity", options=[*load, "--max-scale", "2"])
-        assert two.sentences("ok") == [
-            "40 at once, 20 s each, on 2 pods: the last is drawn 400 s after the start, of 600 s"
-        ]
-    planned = report({}, "capacity", options=load)
-    assert planned.sentences() == one.sentences(), "without a cluster, knative/base is what is planned with"
-
-
-def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path: Path) -> None:
-    cluster = sound()
-    cluster.answers |= {NODES: 403, f"{SERVING}/configmaps/config-features": 403, TRIGGERS: 500}
-    with served(cluster, tmp_path) as path:
-        said = report(settings(path), "gpu", "knative", "objects")
-    assert said.code == 0, said.stdout
-    assert said.states("gpu-offered") == {"unknown"}
-    (flags,) = said.of("knative-flags")
-    assert flags["sentence"] == "this account may not read configmaps in knative-serving"
-    for check in ("knative-timeout", "scale-to-zero", "delivery-timeout"):
-        assert said.states(check) == {"ok"}
-    assert "the cluster's API answered 500 for triggers.eventing.knative.dev in darkroom" in said.sentences("unknown")
-    assert said.states("render-concurrency") == {"ok"}
-
-
-def test_a_cluster_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
-    met = 0
-
-    class HangsUp(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            nonlocal met
-            met += 1
-            # Or the client might hear of a reset.
-            self.request.recv(65_536)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), HangsUp) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{server.server_address[1]}"
-            said = report(settings(kubeconfig(tmp_path, address)), *ABOUT_CLUSTER)
-        finally:
-            server.shutdown()
-            thread.join()
-    assert said.code == 0
-    assert set(said.sentences("unknown")) == {"the cluster's API does not answer: RemoteProtocolError"}
-    assert met == 1
-
-
-@pytest.mark.parametrize("text", ["clusters: [{not-to-be-shown-5e1f", "users: [{name: not-to-be-shown-5e1f}]"])
-def test_a_kubeconfig_that_is_none(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    path.write_text(text, "utf-8")
-    said = report({"KUBECONFIG": str(path)}, "objects")
-    assert said.code == 0
-    assert "not-to-be-shown" not in said.stdout + said.stderr
-    assert any("the cluster's address or keys cannot be read" in sentence for sentence in said.sentences("unknown"))
-
-
-def test_render_may_be_a_deployment(tmp_path: Path) -> None:
-    cluster = sound()
-    cluster.remove(SERVICES, "render")
-    ref = {"apiVersion": "v1", "kind": "Service", "name": "render"}
-    cluster.one(TRIGGERS, "image-requested")["spec"]["subscriber"]["ref"] = ref
-    with served(cluster, tmp_path) as path:
-        said = report(settings(path), "gpu", "knative", "objects")
-    assert said.code == 0, said.stdout
+def test_every_example_of_the_overlays_is_known_as_one() -> None:
+    folders = [REPOSITORY / "knative" / name for name in ("overlays", "doctor", "components")]
+    lines = [
+        line
+        for folder in folders
+        for path in sorted(folder.rglob("*.yaml"))
+        for line in path.read_text("utf-8").splitlines()
+        if re.search("example|[0-9]{12}", line) and not line.lstrip().startswith("#")
+    ]
+    assert len(lines) > 10
+    assert [line for line in lines if not EXAMPLE.search(line)] == []
 
 
 def base(name: str) -> dict[tuple[str, str], Any]:

@@ -20,7 +20,7 @@ from function.demo.process import free_ports
 from function.demo.s3server import Webhook
 from function.doctor.notices import EVENTS, Rule, untold
 from tests.doctor.running import Report, report
-from tests.faults import Answered, Asked, Fault, Onward
+from tests.faults import Answered, Asked, Fault, HangUp, Onward
 from tests.faults.proxy import FaultProxy
 from tests.receiver import Delivery, receiver
 from tests.servers.minio import Minio
@@ -173,6 +173,50 @@ def test_without_minios_client_it_is_the_same_but_for_the_target(house: House) -
     assert house.next() == f"s3:ObjectCreated:Put {bucket}/in/a.json"
 
 
+def renamed(asked: Asked, onward: Onward) -> Answered:
+    """The target of every rule is called INDEXER."""
+    answer = onward(asked)
+    return replace(answer, body=answer.body.replace(b":DARKROOM:", b":INDEXER:"))
+
+
+def test_events_that_go_elsewhere_are_no_announcement(house: House) -> None:
+    bucket, indexer = new_bucket(house.minio, "prompts"), "arn:minio:sqs::INDEXER:webhook"
+    everything: NotificationConfigurationTypeDef = {
+        "QueueConfigurations": [{"Id": "theirs", "QueueArn": ARN, "Events": ["s3:ObjectCreated:*"]}]
+    }
+    house.minio.client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=everything)
+    before = house.rules(bucket)
+    # By its name it is Darkroom's, though nobody says so.
+    assert report(house.settings(bucket), "notification").states("notification-set") == {"ok"}
+    # But where another is named, its name is nothing.
+    (named,) = report(house.settings(bucket), "notification", options=["--arn", indexer]).sentences()
+    assert named.endswith(f"of new objects in/*.json to {indexer}, only to {ARN}")
+    unproven = "of which nothing says that it is Darkroom; if it is, name it with --arn"
+    with FaultProxy(house.minio) as proxy, proxy.injecting(Fault(as_ceph), Fault(renamed, "GET")):
+        settings = house.settings(bucket) | {"AWS_ENDPOINT_URL_S3": proxy.url}
+        assert fixed(settings).sentences("unknown") == [
+            f"bucket {bucket} announces new objects in/*.json to {indexer}, {unproven}"
+        ]
+        assert report(settings, "notification", options=["--arn", indexer]).states("notification-set") == {"ok"}
+        (said,) = report(settings, "notification", options=["--arn", ARN]).sentences()
+    assert said.endswith(f"of new objects in/*.json to {ARN}, only to {indexer}")
+    assert house.rules(bucket) == before
+
+
+def hung_up(asked: Asked, onward: Onward) -> Answered:
+    if "?notification" in asked.path:
+        raise HangUp
+    return onward(asked)
+
+
+def test_rules_that_cannot_be_read_are_said_of_their_bucket(house: House) -> None:
+    bucket = new_bucket(house.minio, "prompts")
+    with FaultProxy(house.minio) as proxy, proxy.injecting(Fault(hung_up)):
+        said = report(house.settings(bucket) | {"AWS_ENDPOINT_URL_S3": proxy.url}, "notification")
+    (sentence,) = said.sentences("unknown")
+    assert sentence.startswith(f"what bucket {bucket} announces cannot be seen: object storage does not answer: ")
+
+
 def test_who_may_not_see_the_targets_names_one(house: House, tmp_path: Path) -> None:
     bucket = bucket_with_foreign_rules(house)
     admin = MinioAdmin(
@@ -196,6 +240,16 @@ def test_who_may_not_see_the_targets_names_one(house: House, tmp_path: Path) -> 
     ]
     unknown = fixed(settings, "--arn", "arn:minio:sqs::NOBODY:webhook")
     assert unknown.mends("notification-set")[0].startswith("mc admin config set $ALIAS notify_webhook:DARKROOM ")
+    statement["Action"] = actions[:-1]
+    allowed.write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}), "utf-8")
+    admin.policy_add(name, str(allowed))
+    denied = fixed(settings, "--arn", ARN)
+    assert denied.sentences()[0].startswith(f"bucket {bucket} cannot be told to announce new objects in/*.json: ")
+    assert "grant s3:PutBucketNotification" in denied.sentences()[0]
+    assert denied.mends("notification-set") == [f"darkroom doctor --fix --arn {ARN}  # with keys that may do that"]
+    actions_again = {**statement, "Action": actions}
+    allowed.write_text(json.dumps({"Version": "2012-10-17", "Statement": [actions_again]}), "utf-8")
+    admin.policy_add(name, str(allowed))
     assert fixed(settings, "--arn", ARN).sentences() == []
     assert set(house.rules(bucket)) == {"theirs", "also-theirs", "darkroom"}
 

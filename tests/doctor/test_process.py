@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 import pytest
 
+from function.config import WrongSettings
 from function.demo.process import free_ports
 from function.doctor.examining import findings
-from function.doctor.finding import Check, Finding
+from function.doctor.finding import Check, Finding, looked_at
 from function.extras import needs
-from function.render.manifest import MANIFEST, ORIGIN
-from tests.darkroom import REPOSITORY
 from tests.doctor.running import report, run
 from tests.receiver import receiver
-
-MODEL: Final = REPOSITORY / "models" / "shapes"
 
 
 def test_a_setting_that_sets_nothing() -> None:
@@ -57,59 +50,6 @@ def test_certificates_that_are_none() -> None:
     assert said.sentences() == ["K_CA_CERTS holds no certificates in PEM"]
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A model of the test's own, to spoil."""
-    return Path(shutil.copytree(MODEL, tmp_path / "shapes"))
-
-
-def of_model(folder: Path | str, **more: str) -> list[str]:
-    said = report({"DARKROOM_MODEL": str(folder), **more}, "model")
-    assert all(mend for check in {row["check"] for row in said.findings} for mend in said.mends(check))
-    return said.sentences()
-
-
-def test_a_model_is_looked_at_to_the_byte(model: Path) -> None:
-    assert of_model(model, DARKROOM_VAE=str(model)) == []
-    spoiled = model / "vae" / "config.json"
-    whole = spoiled.read_bytes()
-    spoiled.write_bytes(whole + b" ")
-    (changed,) = of_model(model)
-    assert f"the model in {model} is not what its SHA256SUMS lists: vae/config.json has changed" in changed
-    (model / ORIGIN).write_text('{"model": "owner/name", "revision": "0123", "variant": "fp16"}')
-    (mend,) = report({"DARKROOM_MODEL": str(model)}, "model").mends("model-hashed")
-    assert mend == f"darkroom prefetch owner/name@0123 {model} --variant fp16"
-    (model / ORIGIN).unlink()
-    spoiled.write_bytes(whole)
-    (model / MANIFEST).unlink()
-    said = report({"DARKROOM_MODEL": str(model)}, "model")
-    assert said.sentences() == [f"the model in {model} has no SHA256SUMS, so nobody notices a file that changed"]
-    # The command that is printed mends it.
-    subprocess.run(["bash", "-c", said.mends("model-hashed")[0]], check=True)
-    assert of_model(model) == []
-
-
-def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
-    said = report({"DARKROOM_MODEL": str(gone)}, "model")
-    (sentence,) = said.wrong("model-there")
-    assert said.mends("model-there")[0].startswith("darkroom prefetch stabilityai/stable-diffusion-xl-base-1.0@")
-    assert sentence.startswith(f"model {gone}: there is no such directory")
-    (vae,) = of_model(MODEL, DARKROOM_VAE=str(gone))
-    assert vae.startswith(f"VAE {gone}: there is no such directory")
-    skipped = report({"DARKROOM_MODEL": "/nowhere/model"}, "model")
-    assert skipped.sentences("skipped") == ["/nowhere, where the model lies, is not mounted here"]
-
-
-def test_a_model_of_the_hub_is_looked_for_in_its_cache(tmp_path: Path) -> None:
-    revision = "0" * 40
-    named = {"DARKROOM_MODEL_REVISION": revision, "HF_HUB_CACHE": str(tmp_path)}
-    (sentence,) = of_model("owner/name", **named)
-    assert sentence == f"the model owner/name at {revision} is not in the hub cache {tmp_path}"
-    (tmp_path / "models--owner--name" / "snapshots" / revision).mkdir(parents=True)
-    assert of_model("owner/name", **named) == []
-
-
 def test_the_gpu_as_torch_sees_it() -> None:
     torch = pytest.importorskip("torch")
     said = report({"DARKROOM_DEVICE": "cuda"}, "gpu")
@@ -129,6 +69,35 @@ def test_for_people_each_finding_is_a_line_with_its_command_below() -> None:
     ]
     fine = run("--only", "sink", settings={})
     assert (fine.returncode, fine.stdout.splitlines()[-1]) == (0, "nothing is wrong")
+
+
+def test_a_name_is_shown_and_obeyed_neither_by_the_terminal_nor_by_the_shell() -> None:
+    name = "DARKROOM_A;\x1b[2J \n\udcff"
+    done = run("--only", "settings", settings={name: "1"})
+    shown = r"DARKROOM_A;\x1b[2J \n\udcff"
+    assert done.stdout.splitlines() == [
+        "settings",
+        f"  WRONG  {shown} sets nothing",
+        f"         $ unset '{shown}'  # in a pod: enableServiceLinks: false, if no setting was meant",
+        "1 wrong",
+    ]
+
+
+def test_what_people_have_written_wrongly_ends_one_look_and_not_the_next() -> None:
+    check = Check("written", "", "")
+
+    def look(text: str) -> Iterator[Finding]:
+        yield check.ok("something")
+        yield check.ok(str(int(text)))
+
+    def settings() -> Iterator[Finding]:
+        yield from ()
+        raise WrongSettings("DARKROOM_LEASE: must be a valid number")
+
+    told = [finding.sentence for finding in looked_at(check, lambda: look("word"))]
+    assert told == ["something", "what is written there cannot be read: ValueError"]
+    (odd,) = looked_at(check, settings)
+    assert odd == check.unknown("what is written there cannot be read: DARKROOM_LEASE: must be a valid number")
 
 
 @dataclass(frozen=True)

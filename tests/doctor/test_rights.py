@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from function.doctor.rights import IDENTITIES, Rights
 from function.layout import CLAIMS, OWN
 from tests.darkroom import REPOSITORY
 from tests.doctor.running import Report, report
+from tests.faults import Answered, Asked, Fault, Onward
+from tests.faults.proxy import FaultProxy
 from tests.servers.minio import Minio
 from tests.stores import new_bucket
 
@@ -174,9 +177,28 @@ def test_what_is_lacking_is_said_with_what_grants_it(name: str, reports: Callabl
     assert {finding["check"] for finding in said.findings if finding["state"] == "wrong"} == checks
     assert any(phrase in sentence for sentence in said.sentences()), said.sentences()
     for check in checks:
-        assert said.mends(check)[0].startswith(
-            "mc admin policy create $ALIAS darkroom-render knative/policies/render.json"
-        )
+        mend = said.mends(check)[0]
+        for one in PROCESSES:
+            assert f"mc admin policy create $ALIAS darkroom-{one} knative/policies/{one}.json && " in mend
+        attached = " ".join(f"darkroom-{one}" for one in PROCESSES)
+        assert f'&& mc admin policy attach $ALIAS {attached} --user "$AWS_ACCESS_KEY_ID"  # once they name' in mend
+
+
+def without_digest(asked: Asked, onward: Onward) -> Answered:
+    headers = {name: value for name, value in asked.headers.items() if name != "content-md5"}
+    return onward(replace(asked, headers=headers, resign=True))
+
+
+def test_a_store_that_looks_at_no_digest_is_given_one_object_at_most(minio: Minio, tmp_path: Path) -> None:
+    accounts = Accounts(minio)
+    settings = accounts.settings(policy("render"), tmp_path)
+    with FaultProxy(minio) as proxy, proxy.injecting(Fault(without_digest, "PUT", "claims/doctor-")):
+        said = report(settings | {"AWS_ENDPOINT_URL_S3": proxy.url}, "rights", options=["--identity", "render"])
+    assert said.sentences() == []
+    (unknown,) = said.sentences("unknown")
+    (key,) = [key for key in accounts.keys() - accounts.before if not key.startswith("claims/check-store-")]
+    assert unknown.startswith(f"bucket {accounts.images} took {key} with a wrong digest: ")
+    assert said.states("may-write") == {"unknown"}
 
 
 def test_nothing_is_left_behind_but_where_deletion_is_denied(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +16,7 @@ from function.demo.s3server import S3Server
 from function.demo.seaweedfs import SeaweedFS
 from tests.darkroom import REPOSITORY
 from tests.doctor.running import SECRET, Report, report, run
-from tests.faults import Disguise, Fault, Stall, ignore_condition
+from tests.faults import Act, Answer, Answered, Asked, Disguise, Fault, HangUp, Onward, Stall, ignore_condition, spoken
 from tests.faults.proxy import FaultProxy
 from tests.servers.minio import Minio
 from tests.stores import new_bucket
@@ -86,10 +87,14 @@ def test_rules_that_take_away_what_must_stay(minio: Minio) -> None:
 
     rules()
     assert report(settings, "buckets").states("bucket-expiry") == {"ok"}
-    everything = {"ID": "all-of-it", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
-    narrow = {"ID": "one", "Status": "Enabled", "Filter": {"Prefix": "records/ab"}, "Expiration": {"Days": 30}}
-    off = {"ID": "off", "Status": "Disabled", "Filter": {"Prefix": "claims/"}, "Expiration": {"Days": 30}}
-    rules(everything, narrow, off)
+    # What has no old versions of most claims to let expire is not enough.
+    some = {
+        "ID": "some",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "claims/ab"},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+    }
+    rules(EVERYTHING, NARROW, OFF, some)
     minio.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     said = report(settings, "buckets")
     lost = "after which requests are drawn again"
@@ -97,12 +102,90 @@ def test_rules_that_take_away_what_must_stay(minio: Minio) -> None:
         f"the lifecycle rule all-of-it of bucket {bucket} takes away claims/ and records/, {lost}",
         f"the lifecycle rule one of bucket {bucket} takes away records/, {lost}",
     ]
-    assert "Rules[?ID!=`all-of-it`]" in said.mends("bucket-expiry")[0]
     assert said.states("bucket-versions") == {"wrong"}
-    (put,) = said.mends("bucket-versions")
-    # What is printed to be added is what the store takes, and is enough.
-    rules(json.loads(put.partition(".Rules + [")[2].partition("])}'")[0]))
+    # One command for all of it, which the store takes, is enough, and costs no other rule, be it switched off.
+    (put,) = {*said.mends("bucket-expiry"), *said.mends("bucket-versions")}
+    apply(put, minio)
     assert report(settings, "buckets").sentences() == []
+    there = minio.client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert {rule["ID"] for rule in there} == {*(rule["ID"] for rule in right), OFF["ID"], "some", "darkroom-old-claims"}
+    assert next(rule["Status"] for rule in there if rule["ID"] == OFF["ID"]) == "Disabled"
+
+
+EVERYTHING: Final = {"ID": "all-of-it", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
+NARROW: Final = {"ID": "one", "Status": "Enabled", "Filter": {"Prefix": "records/ab"}, "Expiration": {"Days": 30}}
+# With a name that a shell would stumble over.
+OFF: Final = {"ID": "o'f\" `f` $(f)", "Status": "Disabled", "Filter": {"Prefix": "claims/"}, "Expiration": {"Days": 30}}
+
+
+def apply(command: str, server: S3Server) -> None:
+    """What aws does when it is given this as a shell reads it."""
+    aws, s3api, action, option, bucket, *more = shlex.split(command)
+    assert (aws, s3api, option) == ("aws", "s3api", "--bucket")
+    if action == "delete-bucket-lifecycle":
+        server.client.delete_bucket_lifecycle(Bucket=bucket)
+        return
+    assert (action, more[:-1]) == ("put-bucket-lifecycle-configuration", ["--lifecycle-configuration"])
+    server.client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=json.loads(more[-1]))
+
+
+def test_of_rules_that_are_all_harmful_none_is_left(minio: Minio) -> None:
+    settings = names(minio)
+    both: Any = {"Rules": [EVERYTHING, NARROW]}
+    minio.client.put_bucket_lifecycle_configuration(
+        Bucket=settings["DARKROOM_IMAGE_BUCKET"], LifecycleConfiguration=both
+    )
+    # No store takes a configuration without rules.
+    one, other = report(settings, "buckets").mends("bucket-expiry")
+    assert one == other
+    apply(one, minio)
+    assert report(settings, "buckets").sentences("ok")[-2].startswith("nothing expires")
+
+
+def denied(asked: Asked, onward: Onward) -> Answered:
+    return spoken(403, "AccessDenied") if "?versioning" in asked.path else onward(asked)
+
+
+def hung_up(asked: Asked, onward: Onward) -> Answered:
+    if "?versioning" in asked.path:
+        raise HangUp
+    return onward(asked)
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [(denied, "grant s3:GetBucketVersioning"), (hung_up, "object storage does not answer: ConnectionClosedError")],
+)
+def test_what_of_a_bucket_cannot_be_seen_hides_nothing_else(act: Act, why: str, minio: Minio) -> None:
+    settings = names(minio)
+    with FaultProxy(minio) as proxy, proxy.injecting(Fault(act, "GET")):
+        said = report(settings | {"AWS_ENDPOINT_URL_S3": proxy.url}, "buckets")
+    (unseen,) = said.sentences("unknown")
+    assert "keeps old versions cannot be seen: " in unseen
+    assert why in unseen
+    assert said.states("bucket-expiry") == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("region", "said_of_it"),
+    [("eu-west-1", " --create-bucket-configuration LocationConstraint=eu-west-1"), ("us-east-1", ""), ("", "")],
+)
+def test_on_aws_a_bucket_is_made_in_its_region(region: str, said_of_it: str, minio: Minio) -> None:
+    with (
+        FaultProxy(minio) as proxy,
+        proxy.injecting(Fault(Answer(404, "NoSuchBucket"), "GET"), Fault(Answer(403, "AccessDenied"), "PUT")),
+    ):
+        settings = {
+            "AWS_ENDPOINT_URL_S3": "http://s3.eu-west-1.amazonaws.com",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "HTTP_PROXY": proxy.url,
+            "http_proxy": proxy.url,
+            "NO_PROXY": "",
+            "no_proxy": "",
+        }
+        said = report(minio.environment | settings, "buckets", options=["--fix"])
+    assert said.mends("bucket-there") == [f"aws s3api create-bucket --bucket images{said_of_it}"]
 
 
 def test_a_store_that_lies(minio: Minio) -> None:
