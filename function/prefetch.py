@@ -33,7 +33,7 @@ def prefetch(model: str, folder: Path, variant: str | None) -> None:
     """Put what the renderer needs of MODEL into FOLDER, and write its SHA256SUMS.
 
     MODEL is a hub id with the commit that is meant, or a directory; a pipeline or a VAE. HF_TOKEN is for models that
-    ask for one, HF_ENDPOINT for a mirror. Run again, it goes on where it stopped, or finds that nothing is to do.
+    ask for one, HF_ENDPOINT for a mirror. Run again, it fetches what is missing, file by file, or finds nothing to do.
     """
     from function.logs import configure
 

@@ -1,7 +1,8 @@
 """A folder is filled with a model's files, each checked, and says at any time whether it is whole.
 
 `.darkroom.json` is written first and says whose files these are, `SHA256SUMS` when all of them are there and right.
-A folder with the one and without the other is half filled; the renderer refuses it, and the next run goes on with it.
+A folder with the one and without the other is half filled; the renderer refuses it, and the next run fetches the files
+that are missing.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ class Away(ModelUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file at its source: its sum is a sha256, git's sha1 of a blob, or None where the source gives none."""
+    """A file at its source: its sum is a sha256 or git's sha1 of a blob."""
 
     size: int
-    sum: str | None
+    sum: str
 
 
 class Source(Protocol):
@@ -172,7 +173,7 @@ def _bring(source: Source, name: str, listed: Listed, folder: Path, seen: Callab
             raise
 
     _again(fetch)
-    if listed.sum is not None and not _is(folder / name, listed):
+    if not _is(folder / name, listed):
         (folder / name).unlink()
         raise ModelUnavailable(
             f"model {source.name}: {name} is not what its source lists, {listed.size} bytes with the sum {listed.sum}: "
@@ -190,14 +191,15 @@ def _again(attempt: Callable[[], Any]) -> Any:
 
 
 def _is(path: Path, listed: Listed) -> bool:
-    if listed.sum is None or not path.is_file() or path.stat().st_size != listed.size:
+    if not path.is_file() or path.stat().st_size != listed.size:
         return False
     return (file_sum(path) if len(listed.sum) == _SHA256 else _git_sum(path)) == listed.sum
 
 
 def _git_sum(path: Path) -> str:
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    head = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: head).hexdigest()
 
 
 def _whole(folder: Path) -> bool:

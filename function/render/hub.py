@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, cast
+from urllib.parse import urlsplit
 
 from function.render import Model
 from function.render.fetching import Away, Listed
@@ -16,12 +17,17 @@ from function.render.weights import HUB, ModelUnavailable
 
 # The library reads these when it is imported. Xet asks further hosts, and keeps a cache outside of the folder.
 _QUIET: Final = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
+_REST: Final = "it fetches the files that are missing"
 
 
 class HubFiles:
     """The files of a pinned hub model. Its token is the library's own affair: HF_TOKEN, or that of `hf auth login`."""
 
     def __init__(self, model: Model) -> None:
+        if not _is_url(os.environ.get("HF_ENDPOINT", HUB)):
+            raise ModelUnavailable(
+                "HF_ENDPOINT must be a URL such as https://huggingface.co; in a password %2F stands for / and %23 for #"
+            )
         os.environ.update(_QUIET)
         import huggingface_hub.utils  # noqa: F401  # it sets a level of its own when it is imported
 
@@ -35,10 +41,20 @@ class HubFiles:
 
         with _told(self._model):
             found = HfApi().model_info(self._model.name, revision=self._model.revision, files_metadata=True)
-        return {file.rfilename: _listed(file) for file in found.siblings or ()}
+        files = found.siblings or ()
+        for file in files:
+            if file.lfs is None and None in (file.size, file.blob_id):
+                raise ModelUnavailable(
+                    f"{HUB} lists no sum of {file.rfilename} in model {self.name}, so nobody could tell whether it "
+                    "came whole: fetch it by other means, and have prefetch copy that directory"
+                )
+        return {file.rfilename: _listed(file) for file in files}
 
     def fetch(self, name: str, folder: Path, seen: Callable[[int], None]) -> None:
-        """Bring one file into `folder`, going on after a lost connection; `seen` is told of bytes as they come."""
+        """Bring one file into `folder`; `seen` is told of bytes as they come.
+
+        The library goes on in mid-file where a connection ends early, and keeps nothing of a file that it gives up.
+        """
         from huggingface_hub import hf_hub_download
 
         with _told(self._model):
@@ -51,11 +67,18 @@ class HubFiles:
             )
 
 
+def _is_url(text: str) -> bool:
+    """The library falls over a port that is none with a traceback, which then shows the beginning of a password."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+
+
 def _listed(file: Any) -> Listed:
-    """Large files come with their sha256; of the others, texts, git's sum is known. A mirror may know less."""
-    if file.lfs:
-        return Listed(file.lfs.size, file.lfs.sha256)
-    return Listed(file.size or 0, None if file.rfilename.endswith(".safetensors") else file.blob_id)
+    """What is in git LFS comes with its sha256; of what is in git itself, small weights too, git's sum is known."""
+    return Listed(file.lfs.size, file.lfs.sha256) if file.lfs else Listed(file.size, file.blob_id)
 
 
 class _Counter:
@@ -113,9 +136,7 @@ def _answered(model: Model, error: Any) -> ModelUnavailable:
         return ModelUnavailable(
             f"{HUB} answered {status} for model {model.name}: HF_TOKEN is not valid, or may not read it"
         )
-    return Away(
-        f"{HUB} answered {status} for model {model.name}; run the same again later, it goes on where this stopped"
-    )
+    return Away(f"{HUB} answered {status} for model {model.name}; run the same again later, {_REST}")
 
 
 def _away(error: BaseException) -> Away:
@@ -124,5 +145,5 @@ def _away(error: BaseException) -> Away:
     reason = " ".join((str(error) or type(error).__name__).split())
     return Away(
         f"{HUB} cannot be reached or broke off ({reason}): check the network, HTTPS_PROXY and HF_ENDPOINT, "
-        "and run the same again; it goes on where this stopped"
+        f"and run the same again; {_REST}"
     )

@@ -30,7 +30,8 @@ _OFFLINE: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
 }
-HUB: Final = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+# As it is shown, without a mirror's name and password: the library reads HF_ENDPOINT for itself.
+HUB: Final = re.sub(r"^(\w+://)?.*@", r"\1", os.environ.get("HF_ENDPOINT", "https://huggingface.co")).rstrip("/")
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
@@ -69,8 +70,8 @@ def load_pipeline(
 ) -> StableDiffusionXLPipeline:
     """Load the pipeline onto its device, all parts in one dtype; `ModelUnavailable` or the libraries' own errors."""
     os.environ.update(_OFFLINE)
-    folder = _folder_of(model)
-    folder_of_vae = _folder_of(vae) if vae else None
+    folder = folder_of(model)
+    folder_of_vae = folder_of(vae) if vae else None
     _check_layout(folder)
 
     # Seconds of reading, in which torch, seconds of computing, is imported.
@@ -103,7 +104,8 @@ def load_pipeline(
     return pipeline.to(device)
 
 
-def _folder_of(model: Model) -> Path:
+def folder_of(model: Model) -> Path:
+    """Where the model's files lie on this machine; `ModelUnavailable` if the hub's cache lacks them."""
     if model.revision is None:
         return Path(model.name)
 
@@ -116,9 +118,14 @@ def _folder_of(model: Model) -> Path:
     except LocalEntryNotFoundError:
         raise ModelUnavailable(
             f"model {model.name} at {model.revision} is not in this machine's hub cache, {HF_HUB_CACHE}; "
-            f"fetch it once with: hf download {model.name} --revision {model.revision} "
-            "--include '*.json' --include '*.txt' --include '*.safetensors'"
+            f"fetch it once with: {downloading(model)}"
         ) from None
+
+
+def downloading(model: Model) -> str:
+    """The command that brings a hub model into the cache, without the files that would be refused there."""
+    kinds = " ".join(f"--include '*.{kind}'" for kind in ("json", "txt", "safetensors"))
+    return f"hf download {model.name} --revision {model.revision} {kinds}"
 
 
 def _check_files(*folders: Path) -> None:

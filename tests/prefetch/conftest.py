@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.darkroom import MODEL, REPOSITORY
+from function.demo.process import plain_environment
+from tests.darkroom import MODEL, REPOSITORY, darkroom
 from tests.prefetch.hub import Hub, serving
 
 PROGRAM = ("-m", "function.cli", "prefetch")
@@ -50,47 +49,20 @@ def hub(shapes: dict[str, bytes]) -> Iterator[Hub]:
         yield hub
 
 
-@dataclass(frozen=True)
-class Said:
-    """What became of a command."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def sentence(self) -> str:
-        """The one sentence that a refusal is; fails the test if it is anything else."""
-        lines = [line for line in self.err.splitlines() if not line.startswith("{")]
-        assert self.code == 1, self
-        assert len(lines) == 1, self
-        assert lines[0].startswith("Error: "), self
-        return lines[0].removeprefix("Error: ")
+def around(hub: Hub | None = None) -> dict[str, str]:
+    """What lets the command know this hub and no other; without one, where nobody listens."""
+    url = hub.url if hub else "http://127.0.0.1:9"
+    return {"HF_ENDPOINT": url, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def started(
+def started(model: str, folder: Path, hub: Hub) -> subprocess.Popen[bytes]:
+    """The command, under way."""
+    command = [sys.executable, *PROGRAM, model, str(folder)]
+    return subprocess.Popen(command, env=plain_environment() | around(hub), cwd=REPOSITORY)
+
+
+def prefetch(
     model: str | Path, folder: Path, *options: str, hub: Hub | None = None, **environment: str
-) -> subprocess.Popen[str]:
-    """The command, in an environment that knows this hub and no other."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith(("DARKROOM_", "HF_"))}
-    # Without one, where nobody listens.
-    mine |= {"HF_ENDPOINT": hub.url if hub else "http://127.0.0.1:9", "HOME": "/nonexistent"}
-    return subprocess.Popen(
-        [sys.executable, *PROGRAM, str(model), str(folder), *options],
-        env=mine | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def prefetch(model: str | Path, folder: Path, *options: str, hub: Hub | None = None, **environment: str) -> Said:
-    """Run the command to its end."""
-    with started(model, folder, *options, hub=hub, **environment) as process:
-        try:
-            out, err = process.communicate(timeout=180)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    return Said(process.returncode, out, err)
+) -> subprocess.CompletedProcess[str]:
+    """The command to its end."""
+    return darkroom("prefetch", str(model), str(folder), *options, **around(hub) | environment)

@@ -25,9 +25,9 @@ class Hub:
     """What is at the hub, what goes wrong there, and what was asked of it.
 
     Of a `private` model nobody knows without `TOKEN`, of a `gated` one its files are closed; a mirror that
-    `knows_little` lists names alone. A file in `cuts` or `resets` is broken off before its end
-    as often as it says, in `forged` comes as it says; the first `away` requests are answered 503. The file that
-    `stalls` stops before its end, says so in `stalled`, and waits for `go_on`.
+    `knows_little` lists names alone. Weights are in git LFS but for those `in_git`. A file in `cuts` or `resets` is
+    broken off before its end as often as it says, in `forged` comes as it says; the first `away` requests are answered
+    503. The file that `stalls` stops before its end, says so in `stalled`, and waits for `go_on`.
     """
 
     files: Mapping[str, bytes]
@@ -36,6 +36,7 @@ class Hub:
     private: bool = False
     gated: bool = False
     knows_little: bool = False
+    in_git: tuple[str, ...] = ()
     cuts: dict[str, int] = field(default_factory=dict)
     resets: dict[str, int] = field(default_factory=dict)
     forged: dict[str, bytes] = field(default_factory=dict)
@@ -57,13 +58,12 @@ class Hub:
         file: dict[str, object] = {"rfilename": name}
         if self.knows_little:
             return file
-        if is_large(name):
+        if self.is_large(name):
             file["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
         return file | {"size": len(content), "blobId": git_sum(content)}
 
-
-def is_large(name: str) -> bool:
-    return not name.endswith((".json", ".txt", ".md"))
+    def is_large(self, name: str) -> bool:
+        return not name.endswith((".json", ".txt", ".md")) and name not in self.in_git
 
 
 def git_sum(content: bytes) -> str:
@@ -115,7 +115,7 @@ class _Door(BaseHTTPRequestHandler):
     def _give(self, name: str) -> None:
         content = self.hub.files[name]
         known = {"X-Repo-Commit": COMMIT, "ETag": f'"{git_sum(content)}"', "Accept-Ranges": "bytes"}
-        if is_large(name):
+        if self.hub.is_large(name):
             known["X-Linked-Etag"] = f'"{hashlib.sha256(content).hexdigest()}"'
             known["X-Linked-Size"] = str(len(content))
         begin = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").partition("-")[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from huggingface_hub.constants import DOWNLOAD_CHUNK_SIZE
 
 from function.render.fetching import LOCK
 from function.render.manifest import MANIFEST, ORIGIN, mismatch, runnable
-from tests.prefetch.conftest import Said, files_of, prefetch, started
+from tests.darkroom import sentence
+from tests.prefetch.conftest import files_of, prefetch, started
 from tests.prefetch.hub import COMMIT, OTHER, TAIL, TOKEN, Hub
 
 MODEL = f"owner/shapes@{COMMIT}"
@@ -35,26 +37,32 @@ def test_what_the_renderer_needs_comes_with_its_manifest_and_only_once(
 ) -> None:
     folder = tmp_path / "models" / "shapes"
     said = prefetch(MODEL, folder, hub=hub)
-    assert (said.code, said.out) == (0, f"{folder} holds {MODEL}, whole and checked; its sums are in {MANIFEST}\n")
+    assert (said.returncode, said.stdout) == (
+        0,
+        f"{folder} holds {MODEL}, whole and checked; its sums are in {MANIFEST}\n",
+    )
     assert holds(folder, shapes)
     assert len(hub.got()) == len(shapes)
 
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     hub.asked.clear()
     again = prefetch(MODEL, folder, hub=hub)
-    assert (again.code, again.out) == (0, f"{folder} holds {MODEL} already, whole and unchanged: nothing to do\n")
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"{folder} holds {MODEL} already, whole and unchanged: nothing to do\n",
+    )
     assert hub.asked == []
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_a_variant_comes_where_there_is_one(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
-    assert prefetch(MODEL, tmp_path, hub=hub, DARKROOM_MODEL_VARIANT="fp16").code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub, DARKROOM_MODEL_VARIANT="fp16").returncode == 0
     half = UNET.replace(".safetensors", ".fp16.safetensors")
     expected = {name: content for name, content in shapes.items() if name != UNET} | {half: hub.files[half]}
     assert holds(tmp_path, expected)
     said = prefetch(MODEL, tmp_path / "other", "--variant", "fp8", hub=hub)
     assert (
-        said.sentence == "model owner/shapes has no weights of the variant fp8: leave the variant out or name another"
+        sentence(said) == "model owner/shapes has no weights of the variant fp8: leave the variant out or name another"
     )
 
 
@@ -62,7 +70,7 @@ def test_a_variant_comes_where_there_is_one(hub: Hub, tmp_path: Path, shapes: di
 def test_a_connection_that_breaks_in_mid_file(hub: Hub, tmp_path: Path, shapes: dict[str, bytes], fault: str) -> None:
     """Cut off, the file is gone on with; reset, it is fetched again."""
     getattr(hub, fault)[UNET] = 1
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     assert holds(tmp_path, shapes)
     asked = [line.partition("=")[2] for line in hub.got() if UNET in line]
     block = DOWNLOAD_CHUNK_SIZE
@@ -72,7 +80,7 @@ def test_a_connection_that_breaks_in_mid_file(hub: Hub, tmp_path: Path, shapes: 
 
 def test_a_hub_that_is_away_for_a_moment(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
     hub.away = 1
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     assert holds(tmp_path, shapes)
 
 
@@ -81,7 +89,7 @@ def test_what_was_broken_off_is_not_taken_for_whole_and_gone_on_with(
     hub: Hub, tmp_path: Path, shapes: dict[str, bytes], how: signal.Signals
 ) -> None:
     hub.stalls = UNET
-    with started(MODEL, tmp_path, hub=hub) as process:
+    with started(MODEL, tmp_path, hub) as process:
         assert hub.stalled.wait(180)
         process.send_signal(how)
         assert process.wait(180) == (1 if how == signal.SIGTERM else -how)
@@ -93,44 +101,44 @@ def test_what_was_broken_off_is_not_taken_for_whole_and_gone_on_with(
 
     hub.go_on.set()
     hub.asked.clear()
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     assert holds(tmp_path, shapes)
     assert len(hub.got()) == len(shapes) - len(there)
 
 
-@pytest.mark.parametrize("name", [UNET, VOCABULARY])
-def test_what_is_not_what_the_hub_lists(hub: Hub, tmp_path: Path, shapes: dict[str, bytes], name: str) -> None:
-    """By the sha256 of a large file, by git's sum of a small one."""
+@pytest.mark.parametrize(("name", "in_git"), [(UNET, ()), (UNET, (UNET,)), (VOCABULARY, ())])
+def test_what_is_not_what_the_hub_lists(
+    hub: Hub, tmp_path: Path, shapes: dict[str, bytes], name: str, in_git: tuple[str, ...]
+) -> None:
+    """By its sha256 where it is in git LFS, by git's own sum where it is not, weights too."""
+    hub.in_git = in_git
     hub.forged[name] = shapes[name][:-1] + bytes([shapes[name][-1] ^ 1])
     said = prefetch(MODEL, tmp_path, hub=hub)
-    assert said.sentence.startswith(
+    assert sentence(said).startswith(
         f"model owner/shapes: {name} is not what its source lists, {len(shapes[name])} bytes"
     )
     assert not (tmp_path / name).exists()
     assert not (tmp_path / MANIFEST).exists()
     hub.forged.clear()
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     assert holds(tmp_path, shapes)
 
 
 def test_a_folder_that_was_damaged_is_mended(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     with (tmp_path / UNET).open("r+b") as file:
         file.write(b"?")
     (tmp_path / VOCABULARY).unlink()
     hub.asked.clear()
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     assert holds(tmp_path, shapes)
     assert {line.partition(COMMIT)[2] for line in hub.got()} == {f"/{UNET}", f"/{VOCABULARY}"}
 
 
-@pytest.mark.parametrize("knows_little", [False, True])
-def test_a_vae(hub: Hub, tmp_path: Path, shapes: dict[str, bytes], *, knows_little: bool) -> None:
-    """From the hub, and from a mirror that lists names alone."""
-    hub.knows_little = knows_little
+def test_a_vae(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
     vae = {name.removeprefix("vae/"): content for name, content in shapes.items() if name.startswith("vae/")}
     hub.files = vae | {"sdxl_vae.safetensors": b"?", "diffusion_pytorch_model.bin": b"?", "preprocessor.json": b"{}"}
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     assert holds(tmp_path, vae)
 
 
@@ -139,12 +147,12 @@ def test_a_token_opens_what_asks_for_one(hub: Hub, tmp_path: Path, shapes: dict[
     said = prefetch(MODEL, tmp_path, hub=hub)
     page = f"{hub.url}/owner/shapes"
     gated = f"model owner/shapes is gated: accept its terms at {page}, and set HF_TOKEN to a token of that account"
-    assert said.sentence == gated
-    assert prefetch(MODEL, tmp_path, hub=hub, HF_TOKEN="hf_of-another").sentence == gated  # noqa: S106  # opens nothing
+    assert sentence(said) == gated
+    assert sentence(prefetch(MODEL, tmp_path, hub=hub, HF_TOKEN="hf_of-another")) == gated  # noqa: S106  # opens nothing
     opened = prefetch(MODEL, tmp_path, hub=hub, HF_TOKEN=TOKEN)
-    assert opened.code == 0
+    assert opened.returncode == 0
     assert holds(tmp_path, shapes)
-    assert TOKEN not in opened.out + opened.err
+    assert TOKEN not in opened.stdout + opened.stderr
 
 
 def private(hub: Hub) -> None:
@@ -161,6 +169,10 @@ def rewritten(hub: Hub) -> None:
 
 def another_kind(hub: Hub) -> None:
     hub.files = {**hub.files, "model_index.json": b'{"_class_name": "FluxPipeline"}'}
+
+
+def without_sums(hub: Hub) -> None:
+    hub.knows_little = True
 
 
 def garbled(hub: Hub) -> None:
@@ -185,7 +197,7 @@ def of_another_time(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "sentence"),
+    ("fault", "expected"),
     [
         (
             private,
@@ -200,6 +212,7 @@ def of_another_time(hub: Hub) -> None:
             "has no commit 0123456789abcdef0123456789abcdef01234567; {url}/owner/shapes/commits/main lists those",
         ),
         (another_kind, "is a FluxPipeline; only a StableDiffusionXLPipeline can be used"),
+        (without_sums, "so nobody could tell whether it came whole: fetch it by other means, and have prefetch copy"),
         (garbled, "has a model_index.json that is broken"),
         (pickled, "has no *.safetensors in text_encoder; other formats can run code and stay where they are"),
         (without_scheduler, "lacks scheduler, named in its model_index.json"),
@@ -210,23 +223,50 @@ def of_another_time(hub: Hub) -> None:
         ),
     ],
 )
-def test_what_cannot_be_had_is_told_in_one_sentence(hub: Hub, tmp_path: Path, fault: object, sentence: str) -> None:
+def test_what_cannot_be_had_is_told_in_one_sentence(hub: Hub, tmp_path: Path, fault: object, expected: str) -> None:
     assert callable(fault)
     fault(hub)
     said = prefetch(MODEL, tmp_path, hub=hub)
-    assert sentence.format(url=hub.url) in said.sentence
+    assert expected.format(url=hub.url) in sentence(said)
     assert not (tmp_path / MANIFEST).exists()
     # Nothing large came before it was sure.
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def refused(said: Said, *parts: str) -> bool:
-    return all(part in said.sentence for part in parts)
+def refused(said: subprocess.CompletedProcess[str], *parts: str) -> bool:
+    return all(part in sentence(said) for part in parts)
+
+
+def test_a_mirrors_password_is_not_shown(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
+    mirror = hub.url.replace("//", "//user:secret@")
+    hub.gated = True
+    for model, endpoint in (
+        (MODEL, mirror),
+        (f"owner/nothing@{COMMIT}", mirror),
+        (f"owner/shapes@{'9' * 40}", mirror),
+        ("owner/shapes", mirror),
+        (MODEL, "http://user:secret@127.0.0.1:9"),
+    ):
+        said = prefetch(model, tmp_path, HF_ENDPOINT=endpoint)
+        assert endpoint.replace("user:secret@", "") in sentence(said)
+        assert "secret" not in said.stdout + said.stderr
+    hub.gated = False
+    assert prefetch(MODEL, tmp_path, HF_ENDPOINT=mirror).returncode == 0
+    assert holds(tmp_path, shapes)
 
 
 def test_a_hub_that_nobody_reaches(tmp_path: Path) -> None:
     assert refused(prefetch(MODEL, tmp_path), "http://127.0.0.1:9 cannot be reached or broke off (", "HTTPS_PROXY")
     assert refused(prefetch(MODEL, tmp_path, HF_HUB_OFFLINE="1"), "HF_HUB_OFFLINE is set")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "user:secret@mirror", "https://user:secret#1@mirror", "https://user:secret/1@m"]
+)
+def test_a_mirror_whose_url_is_none(tmp_path: Path, endpoint: str) -> None:
+    said = prefetch(MODEL, tmp_path, HF_ENDPOINT=endpoint)
+    assert sentence(said).startswith("HF_ENDPOINT must be a URL such as https://huggingface.co; in a password %2F")
+    assert "secret" not in said.stdout + said.stderr
 
 
 @pytest.mark.parametrize(
@@ -242,8 +282,8 @@ def test_a_model_needs_its_commit(tmp_path: Path, at: str, given: str) -> None:
 
 def test_a_folder_that_holds_something_else_is_left_alone(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
     other = f"owner/shapes@{OTHER}"
-    assert prefetch("owner/nothing@" + COMMIT, tmp_path, hub=hub).code == 1
-    assert prefetch(MODEL, tmp_path, hub=hub).code == 0, "a name that was wrong spoils no folder"
+    assert prefetch("owner/nothing@" + COMMIT, tmp_path, hub=hub).returncode == 1
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0, "a name that was wrong spoils no folder"
     assert refused(
         prefetch(other, tmp_path, hub=hub), f"folder {tmp_path} holds another model, ", COMMIT, "or empty it"
     )
