@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tempfile
@@ -15,7 +16,8 @@ from function.cli import main
 from tests.darkroom import REPOSITORY
 from tests.docs.test_readme import Block, blocks
 from tests.manifests.conftest import Kustomize
-from tests.manifests.rendering import Rendering, build
+from tests.manifests.rendering import Rendering, build, name_of, rendered
+from tests.manifests.vendor import SOURCES
 from tests.stores import running
 
 PAGE: Final = (REPOSITORY / "docs" / "install.md").read_text("utf-8")
@@ -39,25 +41,69 @@ def test_every_command_is_shell_that_bash_can_read(block: Block) -> None:
     assert read.returncode == 0, read.stderr
 
 
+def test_the_page_waits_for_all_that_it_installs_of_knative() -> None:
+    (block,) = [block for block in BLOCKS if block.kind == "sh knative"]
+    homes = {"serving": "knative-serving", "eventing": "knative-eventing", "net-kourier": "kourier-system"}
+    made = {homes[name] for name in re.findall(r"github\.com/[\w-]+/([\w-]+)/", block.text)}
+    assert set(re.findall(r"kubectl wait .* deployment --all --namespace (\S+)", block.text)) == made
+
+
+def test_the_versions_of_the_page_are_those_of_the_schemas() -> None:
+    # Knative 1.x has Go modules 0.(x + 27).
+    serving, eventing = (int(SOURCES[part].at.version.split(".")[1]) for part in ("serving", "eventing"))
+    tried = f"Serving 1.{serving - 27} (0.{serving} by its Go module) and Eventing 1.{eventing - 27} (0.{eventing})"
+    assert tried in PAGE.replace("\n", " ")
+    release = SOURCES["kafka"].at.version
+    assert f"KNATIVE=releases/download/{release}" in PAGE
+    assert f"Kafka's of {release.removeprefix('knative-v').removesuffix('.0')}." in PAGE
+
+
 @pytest.fixture(scope="module")
 def kustomize() -> Iterator[Kustomize]:
     """Kustomize, built; without it there is nothing to render with."""
     yield from running(Kustomize())
 
 
+def ours(number: int) -> Rendering:
+    """What the page's first or second folder of one's own comes to."""
+    block = [block for block in BLOCKS if block.kind == "yaml"][number]
+    (REPOSITORY / ".cache").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=REPOSITORY / ".cache") as folder:
+        (Path(folder) / "kustomization.yaml").write_text(block.text.replace("../knative/", "../../knative/"), "utf-8")
+        return Rendering.of(build(Path(folder)))
+
+
 @pytest.mark.usefixtures("kustomize")
 def test_the_overlay_of_ones_own_is_one() -> None:
-    (block,) = [block for block in BLOCKS if block.kind == "yaml"]
-    (REPOSITORY / ".cache").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=REPOSITORY / ".cache") as ours:
-        (Path(ours) / "kustomization.yaml").write_text(block.text.replace("../knative/", "../../knative/"), "utf-8")
-        rendering = Rendering.of(build(Path(ours)))
+    rendering = ours(0)
     render = rendering.get("Service/render")["spec"]["template"]
     assert render["metadata"]["annotations"]["autoscaling.knative.dev/max-scale"] == "2"
     assert {pod.containers[0]["image"].partition("/")[0] for pod in rendering.pods()} == {"registry.example.com"}
     settings = rendering.get("ConfigMap/darkroom")["data"]
     assert settings["AWS_ENDPOINT_URL_S3"] == "http://minio.storage.svc.cluster.local:9000"
     assert settings["DARKROOM_MODEL"] == "/models/sdxl"
+
+
+@pytest.mark.usefixtures("kustomize")
+def test_kafka_is_that_of_ones_own_wherever_it_is_named() -> None:
+    rendering = ours(1)
+    assert rendering.get("Broker/darkroom")["metadata"]["annotations"]["eventing.knative.dev/broker.class"] == "Kafka"
+    broker = rendering.get("ConfigMap/darkroom-broker")["data"]
+    assert broker["bootstrap.servers"] == "kafka.example.com:9092"
+    assert broker["default.topic.partitions"] == "10"
+    sinks = [sink["spec"]["bootstrapServers"] for sink in rendering.kind("KafkaSink")]
+    assert sinks == [["kafka.example.com:9092"]]
+    assert "kafka.kafka.svc" not in json.dumps(rendering.objects)
+
+
+def test_what_is_deleted_on_the_way_to_kafka_is_what_the_move_makes_anew_or_leaves_behind() -> None:
+    before, after = rendered("overlays/ceph"), rendered("overlays/ceph + components/kafka-broker")
+    gone = {name_of(thing) for thing in before.objects} - {name_of(thing) for thing in after.objects}
+    assert gone == {"Service/archive", "ServiceAccount/archive"}
+    (line,) = re.findall("delete (ksvc/.*)", PAGE)
+    assert set(line.split()) == {"ksvc/archive", "serviceaccount/archive"}
+    chosen = [thing for kind in ("Broker", "Trigger") for thing in before.kind(kind)]
+    assert {thing["metadata"]["labels"]["app.kubernetes.io/name"] for thing in chosen} == {"darkroom"}
 
 
 def test_every_path_is_there() -> None:

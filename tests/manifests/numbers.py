@@ -1,8 +1,9 @@
-"""The numbers of an installation, read from its manifests, with a load that each is meant for."""
+"""The numbers of an installation, read from its manifests, and how many events at once fit into them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count, takewhile
 from typing import Final
 
 from function.capacity import Load, Numbers
@@ -14,10 +15,10 @@ from tests.manifests.rules.pods import variables
 UNORDERED: Final = 50
 ORDER: Final = "kafka.eventing.knative.dev/delivery.order"
 
-# Seconds: SDXL's 30 steps on a small GPU, and a start with the image on the node and the model on the volume. What a
-# program sends at once decides how many are in flight, except in Kafka.
-GPU: Final = Load(render=10, cold_start=120, in_flight=40)
-CPU: Final = Load(render=4, cold_start=20, in_flight=40)
+# Seconds: SDXL's 30 steps on a small GPU, and a start with the image on the node and the model on the volume. Below it
+# the miniature.
+GPU: Final = Load(render=10, cold_start=120, in_flight=1)
+CPU: Final = Load(render=4, cold_start=20, in_flight=1)
 
 
 def settings(rendering: Rendering, owner: str) -> Settings:
@@ -27,7 +28,7 @@ def settings(rendering: Rendering, owner: str) -> Settings:
 
 
 def in_flight(trigger: Manifest, broker: Manifest, rendering: Rendering, load: Load) -> int:
-    """How many events are with render at once, and wait there."""
+    """How many events are with render at once: in Kafka as the manifests say, else as many as the load says."""
     notes = broker["metadata"].get("annotations", {})
     if notes.get("eventing.knative.dev/broker.class") != "Kafka":
         return load.in_flight
@@ -42,3 +43,13 @@ def numbers(rendering: Rendering, load: Load) -> Numbers:
     load = replace(load, in_flight=in_flight(trigger, broker, rendering, load))
     found = Numbers.of(rendering.get("Service/render"), trigger, broker, settings(rendering, "Service/render"), load)
     return replace(found, republish_after=settings(rendering, "CronJob/sweep").republish_after)
+
+
+def most(found: Numbers) -> int:
+    """How many events at once fit: of one more, something waits too long."""
+
+    def fits(at_once: int) -> bool:
+        return not replace(found, load=replace(found.load, in_flight=at_once)).misfits()
+
+    assert found.max_scale > 0, "any number fits where there are as many pods as events"
+    return sum(1 for _ in takewhile(fits, count(1)))

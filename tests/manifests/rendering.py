@@ -24,8 +24,15 @@ SERVING: Final = "serving.knative.dev/v1"
 Manifest = dict[str, Any]
 
 
-# There roles of the cloud stand in place of keys.
-SENSELESS: Final = "overlays/aws + policies/secrets"
+SENSELESS: Final = {
+    # There roles of the cloud stand in place of keys, for the doctor, too.
+    "overlays/aws + policies/secrets",
+    "overlays/aws + doctor",
+    # Has it already.
+    *(f"overlays/{name} + components/kafka-broker" for name in ("kafka", "keda")),
+    # Has no GPU.
+    *(f"overlays/local + components/gpu/{name}" for name in ("gke", "karpenter", "eks-auto")),
+}
 
 
 def every_folder() -> list[str]:
@@ -39,11 +46,17 @@ def overlays() -> list[str]:
 
 
 def installations() -> list[str]:
-    """The base, each overlay, each of them with each component, and what is installed beside them."""
+    """The base, each overlay, and each of them with each component that is for it."""
     components = [folder for folder in every_folder() if _kind(folder) == "Component"]
     alone = ["base", *overlays()]
-    both = (f"{folder} + {component}" for folder in alone for component in components)
-    return [*alone, *(each for each in both if each != SENSELESS), "doctor"]
+    # What lies below an overlay is for that one.
+    both = [
+        f"{folder} + {component}"
+        for folder in alone
+        for component in components
+        if not component.startswith("overlays/") or component.startswith(f"{folder}/")
+    ]
+    return [*alone, *(each for each in both if each not in SENSELESS)]
 
 
 def _kind(folder: str) -> str:
@@ -57,7 +70,7 @@ def _kustomization(folder: str) -> Manifest:
 def find_kustomize() -> Path:
     """The program, or `ServerAbsent` where it was not built."""
     if not KUSTOMIZE.exists():
-        raise ServerAbsent("kustomize is not built: `bash tests/manifests/install_kustomize.sh`, which needs Go")
+        raise ServerAbsent("kustomize is not there: `make kustomize`, which needs Go or kubectl")
     return KUSTOMIZE
 
 
@@ -82,16 +95,9 @@ def rendered(folder: str) -> Rendering:
         above = {
             "resources": [os.path.relpath(KNATIVE / folder, scratch)],
             "components": [os.path.relpath(KNATIVE / component, scratch)],
-            "images": _kustomization(folder).get("images", []),
         }
         (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(above), "utf-8")
         return Rendering.of(build(Path(scratch)))
-
-
-def installed(folder: str) -> Rendering:
-    """All that is there when this folder is applied: what makes no namespace is beside the base."""
-    found = rendered(folder)
-    return found if any(found.kind("Namespace")) else Rendering([*rendered("base").objects, *found.objects])
 
 
 def name_of(thing: Manifest) -> str:
@@ -116,6 +122,17 @@ class Pod:
         return [*self.spec.get("initContainers", []), *self.spec["containers"]]
 
     @property
+    def namespace(self) -> str | None:
+        found: str | None = self.owner["metadata"].get("namespace")
+        return found
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The pods' labels, with the one by which Knative knows those of a Service."""
+        knatives = {"serving.knative.dev/service": self.owner["metadata"]["name"]} if self.of_knative else {}
+        return {**self.metadata.get("labels", {}), **knatives}
+
+    @property
     def of_knative(self) -> bool:
         return bool(self.owner["apiVersion"] == SERVING)
 
@@ -132,7 +149,7 @@ class Rendering:
 
     @classmethod
     def of(cls, text: str) -> Rendering:
-        return cls([thing for thing in yaml.safe_load_all(text) if thing])
+        return cls([thing for thing in yaml.load_all(text, yaml.CSafeLoader) if thing])
 
     def kind(self, kind: str, group: str = "") -> Iterator[Manifest]:
         """The objects of a kind, and of a group if one is named."""

@@ -13,8 +13,8 @@ import pytest
 from function.capacity import RULES, Delivery, Load, Numbers, go, iso
 from function.config import Settings
 from tests.checks.tree import ROOT
-from tests.manifests.numbers import CPU, GPU, numbers, settings
-from tests.manifests.rendering import Manifest, installations, installed, rendered
+from tests.manifests.numbers import CPU, GPU, most, numbers, settings
+from tests.manifests.rendering import Manifest, installations, overlays, rendered
 from tests.manifests.rules.pods import quantity
 from tests.servers.dispatchers import DELIVERY, GO, KAFKA, DeliverySpec, Dispatcher
 
@@ -85,7 +85,7 @@ def test_a_number_that_does_not_fit_is_found_and_nothing_else(
 @pytest.mark.parametrize("folder", [folder for folder in installations() if not folder.startswith("overlays/keda")])
 def test_the_numbers_of_each_installation_fit(folder: str) -> None:
     load = CPU if folder == "overlays/local" else GPU
-    assert numbers(installed(folder), load).misfits() == []
+    assert numbers(rendered(folder), load).misfits() == []
 
 
 def test_the_numbers_without_knatives_pods_fit() -> None:
@@ -215,6 +215,27 @@ def test_the_examples_of_the_page_are_right() -> None:
         case = replace(FITS, max_scale=int(pods), load=load, startup=0)
         assert case.last == float(last)
         assert (case.misfits() == []) == (fits == "yes"), case.misfits()
+
+
+# Folders, seconds of a render and of a start, how many at once fit, and how many there are where the manifests say it.
+STATED: Final = re.findall(
+    r"^\| (`.+`) \| (\d+) s \| (\d+) s \| (\d+) \| (?:(\d+) partitions|.*) \|$", PAGE, re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("row", STATED, ids=lambda row: f"{row[0]}, start {row[2]} s")
+def test_so_many_at_once_fit_as_the_page_says(row: tuple[str, str, str, str, str]) -> None:
+    names, render, start, at_once, partitions = row
+    for name in re.findall(r"`([\w/]+)`", names):
+        found = numbers(rendered(name), Load(float(render), float(start), 1))
+        assert most(found) == int(at_once), name
+        assert found.delivery.kafka == bool(partitions)
+        assert found.load.in_flight == int(partitions or 1) <= int(at_once)
+
+
+def test_the_page_says_of_every_overlay_how_many_fit() -> None:
+    said = {name for names, *_ in STATED for name in re.findall(r"`([\w/]+)`", names)}
+    assert said == {"base", *overlays()} - {"overlays/keda"}
 
 
 def test_the_local_overlay_fits_on_a_small_node() -> None:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from function import __version__
 from tests.checks.tree import ROOT
@@ -28,6 +29,13 @@ NEEDED = {
     *(f"EventType/dev.darkroom.{kind}" for kind in ("prompts.dropped", "image.requested")),
     *(f"EventType/dev.darkroom.image.{kind}" for kind in ("completed", "failed")),
 }
+
+
+PATCHES = [
+    (path, patch)
+    for path in sorted((ROOT / "knative").rglob("kustomization.yaml"))
+    for patch in yaml.safe_load(path.read_text("utf-8")).get("patches", [])
+]
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +72,10 @@ def test_a_release_can_be_applied_as_it_is(release: Path, folder: str) -> None:
     )
     tags = set(re.findall(r"image: \S*/darkroom-\w+(?:-demo)?:(\S+)", text))
     assert tags == ({"local"} if local else {__version__})
+
+
+@pytest.mark.parametrize(("path", "patch"), PATCHES, ids=lambda value: getattr(value, "parent", Path()).name or None)
+def test_a_patch_deletes_one_thing_at_most(path: Path, patch: dict[str, str]) -> None:
+    """The kustomize of kubectl 1.32 panics at two deletions in one patch."""
+    text = patch["patch"] if "patch" in patch else (path.parent / patch["path"]).read_text("utf-8")
+    assert text.count("$patch: delete") <= 1

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.manifests.broken import BROKEN, REFUSED, Broken
-from tests.manifests.rendering import installations, installed
+from tests.manifests.rendering import installations, rendered
 from tests.manifests.rules import RULES, Rule, broken
 from tests.manifests.rules.pods import quantity
 from tests.manifests.rules.serving import cluster_flags, off, pod
@@ -17,7 +17,7 @@ CAUGHT = [case for case in BROKEN if case.rule is not None]
 
 @pytest.mark.parametrize("folder", installations())
 def test_no_rule_is_broken(folder: str) -> None:
-    assert broken(installed(folder)) == []
+    assert broken(rendered(folder)) == []
 
 
 @pytest.mark.parametrize("case", CAUGHT, ids=lambda case: case.fault)
@@ -57,7 +57,7 @@ def test_no_flag_is_asked_for_that_nobody_needs() -> None:
     used = {
         flag
         for folder in installations()
-        for service in installed(folder).services()
+        for service in rendered(folder).services()
         for _, flag in off(pod(service), flags={})
     }
     assert used == {flag for flag, value in cluster_flags().items() if value == "enabled"}

@@ -103,7 +103,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         ),
     ),
     "kafka": Source(
-        GitTag("github.com/knative-extensions/eventing-kafka-broker", "knative-v1.23.0"),
+        GitTag("github.com/knative-extensions/eventing-kafka-broker", "knative-v1.21.0"),
         (
             "control-plane/config/eventing-kafka-broker/100-source/100-kafka-source.yaml",
             "control-plane/config/eventing-kafka-broker/100-sink/100-kafka-sink.yaml",
@@ -114,6 +114,11 @@ SOURCES: Final[Mapping[str, Source]] = {
         GoModule("github.com/kedacore/keda/v2", "v2.21.0"),
         ("config/crd/bases/keda.sh_scaledobjects.yaml",),
         ("keda.sh/v1alpha1/ScaledObject",),
+    ),
+    "prometheus": Source(
+        GoModule("github.com/prometheus-operator/prometheus-operator", "v0.89.0"),
+        ("example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",),
+        ("monitoring.coreos.com/v1/PodMonitor",),
     ),
 }
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.manifests.broken.broken import Broken
 from tests.manifests.broken.eventing import EVENTING
+from tests.manifests.broken.network import NETWORK
 from tests.manifests.broken.pods import PODS
 from tests.manifests.broken.references import REFERENCES
 from tests.manifests.broken.refused import REFUSED
@@ -14,4 +15,4 @@ from tests.manifests.broken.serving import SERVING
 
 __all__ = ["BROKEN", "REFUSED", "Broken"]
 
-BROKEN: Final = (*REFUSED, *SCHEMAS, *SERVING, *EVENTING, *PODS, *REFERENCES)
+BROKEN: Final = (*REFUSED, *SCHEMAS, *SERVING, *EVENTING, *PODS, *REFERENCES, *NETWORK)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.manifests.rendering import Rendering, installed
+from tests.manifests.rendering import Rendering, rendered
 from tests.manifests.rules import Rule
 
 # Where a Knative Service, a Deployment or a Job has its pods and their first container, as JSON pointers.
@@ -29,4 +29,4 @@ class Broken:
 
     @property
     def rendering(self) -> Rendering:
-        return installed(self.folder).changed(self.target, self.at)
+        return rendered(self.folder).changed(self.target, self.at)

@@ -65,6 +65,20 @@ PODS: Final = (
         "one path",
     ),
     Broken(
+        "a volume of another zone",
+        pods.same_nodes,
+        "Job/prefetch",
+        {f"{POD}/nodeSelector": {"cloud.google.com/gke-accelerator": "nvidia-l4"}},
+        "shares model with",
+    ),
+    Broken(
+        "a volume behind a taint",
+        pods.same_nodes,
+        "Job/prefetch",
+        {f"{POD}/tolerations": GONE},
+        "on other nodes",
+    ),
+    Broken(
         "a part that is none of ours",
         pods.labels,
         "Service/render",

@@ -90,6 +90,13 @@ SERVING: Final = (
         "volumes-hostpath",
     ),
     Broken(
+        "a volume that is made for each pod",
+        serving.flags_are_asked_for,
+        "Service/render",
+        {f"{POD}/volumes/1": {"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}},
+        "volumes-ephemeral",
+    ),
+    Broken(
         "a pod's own name",
         serving.flags_are_asked_for,
         "Service/intake",

@@ -6,11 +6,17 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tests.manifests.rendering import Rendering
-from tests.manifests.rules import eventing, pods, references, serving
+from tests.manifests.rules import eventing, network, pods, references, serving
 
 Rule = Callable[[Rendering], Iterator[str]]
 
-RULES: Final[tuple[Rule, ...]] = (*serving.RULES, *eventing.RULES, *pods.RULES, *references.RULES)
+RULES: Final[tuple[Rule, ...]] = (
+    *serving.RULES,
+    *eventing.RULES,
+    *pods.RULES,
+    *references.RULES,
+    *network.RULES,
+)
 
 
 def broken(rendering: Rendering) -> list[str]:

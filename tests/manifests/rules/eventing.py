@@ -1,7 +1,7 @@
 """What Eventing's webhooks refuse in Brokers, Triggers and sources, or what would lose events without a word.
 
 From knative/eventing v0.47.0: pkg/apis/eventing/v1/trigger_validation.go and pkg/apis/duck/v1/delivery_types.go;
-from eventing-kafka-broker knative-v1.23.0: kafka_validation.go of sources/v1 and kafka_sink_validation.go of
+from eventing-kafka-broker knative-v1.21.0: kafka_validation.go of sources/v1 and kafka_sink_validation.go of
 eventing/v1alpha1, in control-plane/pkg/apis.
 """
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from function.config import Settings, WrongSettings, unknown
-from tests.manifests.rendering import Manifest, Rendering, name_of
+from tests.manifests.rendering import Manifest, Pod, Rendering, name_of
 
 NAMESPACE: Final = "darkroom"
 COMPONENTS: Final = {
@@ -154,6 +154,19 @@ def mounted(rendering: Rendering) -> Iterator[str]:
                     yield f"{pod.name}: there is no volume {mount['name']}"
 
 
+def same_nodes(rendering: Rendering) -> Iterator[str]:
+    """What shares a claim runs on the same nodes: its volume is made where the first pod runs, and may not move."""
+    first: dict[str, Pod] = {}
+    for pod in rendering.pods():
+        for volume in pod.spec.get("volumes", []):
+            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+            if claim is None:
+                continue
+            other = first.setdefault(claim, pod)
+            if any(other.spec.get(field) != pod.spec.get(field) for field in ("nodeSelector", "tolerations")):
+                yield f"{pod.name}: shares {claim} with {other.name}, which runs on other nodes"
+
+
 def labels(rendering: Rendering) -> Iterator[str]:
     """Every object says that it is Darkroom's, every pod which part of it, in labels that Kubernetes takes."""
     for thing in rendering.objects:
@@ -195,4 +208,4 @@ def names(rendering: Rendering) -> Iterator[str]:
         yield f"Namespace/{NAMESPACE}: is not made"
 
 
-RULES: Final = (no_service_links, confined, resources, images, settings, accounts, mounted, labels, names)
+RULES: Final = (no_service_links, confined, resources, images, settings, accounts, mounted, same_nodes, labels, names)

@@ -12,7 +12,7 @@ from tests.manifests.rendering import Manifest, Pod, Rendering, name_of
 # Secrets that the user makes, by patterns of their names, and their keys.
 YOURS: Final = {
     # One for all, or one for each process (knative/policies/secrets).
-    "darkroom-s3(-render|-intake|-archive|-sweep)?": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+    "darkroom-s3(-render|-intake|-archive|-sweep|-operator)?": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     "darkroom-door": {"token"},
     "darkroom-hub": {"token"},
 }
@@ -31,7 +31,7 @@ def what_pods_read(rendering: Rendering) -> Iterator[str]:
     claims = {thing["metadata"]["name"] for thing in rendering.kind("PersistentVolumeClaim")}
     accounts = {thing["metadata"]["name"] for thing in rendering.kind("ServiceAccount")}
     for pod in rendering.pods():
-        for kind, name, key in _read(pod):
+        for kind, name, key in read(pod):
             found = keys(rendering, kind, name)
             if found is None:
                 yield f"{pod.name}: there is no {kind} {name}"
@@ -46,7 +46,7 @@ def what_pods_read(rendering: Rendering) -> Iterator[str]:
             yield f"{pod.name}: there is no ServiceAccount {account}"
 
 
-def _read(pod: Pod) -> Iterator[tuple[str, str, str | None]]:
+def read(pod: Pod) -> Iterator[tuple[str, str, str | None]]:
     """Kind, name and key of what a pod's containers and volumes read."""
     for box in pod.containers:
         for row in [*box.get("envFrom", []), *(row.get("valueFrom", {}) for row in box.get("env", []))]:
@@ -95,7 +95,7 @@ def what_is_named(rendering: Rendering) -> Iterator[str]:
 
 
 def bound_by_label(rendering: Rendering) -> Iterator[str]:
-    """What a SinkBinding, a Service or a NetworkPolicy selects by labels is there."""
+    """What a SinkBinding or a Service selects by labels is there, and a Deployment's own pods."""
     pods = [pod.metadata.get("labels", {}) for pod in rendering.pods()]
     jobs = [thing["spec"]["jobTemplate"].get("metadata", {}).get("labels", {}) for thing in rendering.kind("CronJob")]
     for thing in rendering.objects:
@@ -103,8 +103,6 @@ def bound_by_label(rendering: Rendering) -> Iterator[str]:
             case {"kind": "SinkBinding", "spec": {"subject": {"selector": {"matchLabels": wanted}}}}:
                 found = jobs
             case {"kind": "Service", "apiVersion": "v1", "spec": {"selector": wanted}}:
-                found = pods
-            case {"kind": "NetworkPolicy", "spec": {"podSelector": {"matchLabels": wanted}}}:
                 found = pods
             case {"kind": "Deployment", "spec": {"selector": {"matchLabels": wanted}, "template": template}}:
                 found = [template["metadata"]["labels"]]

@@ -164,7 +164,7 @@ def off(spec: Manifest, flags: dict[str, str]) -> Iterator[tuple[str, str]]:
     if "initContainers" in spec:
         used.append(("initContainers", podspec + "init-containers"))
     for volume in spec.get("volumes", []):
-        kinds = volume.keys() & {"hostPath", "csi", "image"}
+        kinds = volume.keys() & {"hostPath", "csi", "image", "ephemeral"}
         used += [(f"volume {volume['name']}", f"{podspec}volumes-{kind.lower()}") for kind in kinds]
         claim = volume.get("persistentVolumeClaim")
         if claim is not None:
