@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import pytest
@@ -15,13 +16,11 @@ from tests.e2e import page
 from tests.e2e.cluster import Cluster
 from tests.e2e.figures import Figures
 from tests.e2e.images import load_images
-from tests.e2e.installation import NAMESPACE, Installation, standing
-from tests.e2e.pods import WORKSHOP, close_workshop, open_workshop
+from tests.e2e.installation import Installation, standing
+from tests.e2e.namespaces import DARKROOM, WORKSHOP, made, refuse_foreign
+from tests.e2e.pods import workshop
 
 FIGURES: Final = pytest.StashKey[Figures]()
-# On the namespace: that what is in it is ours to delete.
-OURS: Final = "darkroom.dev/e2e=true"
-CLUSTER: Final = Cluster(NAMESPACE)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,22 +38,14 @@ def cluster() -> Cluster:
     """Darkroom's namespace in a cluster that has Knative; everything ends here where there is none."""
     if not shutil.which("kubectl"):
         pytest.exit("make e2e needs kubectl on the PATH", 2)
-    reached = CLUSTER.run("version", "--output=json", seconds=60)
+    reached = DARKROOM.run("version", "--output=json", seconds=60)
     if reached.returncode:
         pytest.exit(f"make e2e needs a cluster; set KUBECONFIG. kubectl says: {reached.stderr.strip()}", 2)
     for kind in ("services.serving.knative.dev", "brokers.eventing.knative.dev"):
-        if not CLUSTER.has(kind):
+        if not DARKROOM.has(kind):
             pytest.exit(f"the cluster does not know {kind}; docs/install.md installs Knative", 2)
-    if CLUSTER.run("get", "namespace", NAMESPACE).returncode == 0:
-        labels = CLUSTER.read("namespace", NAMESPACE)["metadata"].get("labels", {})
-        name, _, value = OURS.partition("=")
-        if labels.get(name) != value:
-            pytest.exit(
-                f"there is a namespace {NAMESPACE} that these tests did not make, and they would delete it; "
-                f"if they may, `kubectl label namespace {NAMESPACE} {OURS}`",
-                2,
-            )
-    return CLUSTER
+    refuse_foreign()
+    return DARKROOM
 
 
 @pytest.fixture(scope="session")
@@ -63,23 +54,30 @@ def installation(
 ) -> Iterator[Installation]:
     """Darkroom in the cluster, removed afterwards unless KEEP is set."""
     folder = tmp_path_factory.mktemp("e2e")
+    keep = bool(os.environ.get("KEEP"))
     began = time.monotonic()
     load_images(cluster)
     figures.note("install", "load the images", time.monotonic() - began)
-    began = time.monotonic()
-    try:
+    with (
+        workshop(keep=keep),
+        following_the_page(cluster, figures, keep=keep),
+        standing(cluster, folder) as installed,
+    ):
+        yield installed
+
+
+@contextmanager
+def following_the_page(cluster: Cluster, figures: Figures, *, keep: bool) -> Iterator[None]:
+    """Darkroom, installed and removed as docs/install.md says; of what that cannot remove nothing stays either."""
+    with made(cluster, keep=keep):
+        began = time.monotonic()
         page.follow("install", REPOSITORY)
-    finally:
-        cluster.run("label", "namespace", NAMESPACE, OURS, "--overwrite")
-    figures.note("install", "from nothing to ready", time.monotonic() - began)
-    open_workshop()
-    try:
-        with standing(cluster, folder) as installed:
-            yield installed
-    finally:
-        if not os.environ.get("KEEP"):
-            page.follow("uninstall", REPOSITORY)
-            close_workshop()
+        figures.note("install", "from nothing to ready", time.monotonic() - began)
+        try:
+            yield
+        finally:
+            if not keep:
+                page.follow("uninstall", REPOSITORY)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -87,7 +85,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """A failure comes with what somebody would look at first."""
     report = yield
     if report.failed:
-        report.sections += [(f"namespace {each.namespace}", each.portrait()) for each in (CLUSTER, WORKSHOP)]
+        report.sections += [(f"namespace {each.namespace}", each.portrait()) for each in (DARKROOM, WORKSHOP)]
     return report
 
 

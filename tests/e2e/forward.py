@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import threading
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from function.demo.process import Child, free_ports
-from tests.e2e.cluster import Cluster
+from function.demo.process import Child, ChildFailed, free_ports
+from tests.e2e.cluster import Cluster, until
 
 READY_WITHIN = 60.0
+ANSWER_WITHIN = 10.0
 
 
 class Forward:
-    """A port of 127.0.0.1 that leads to a pod of a Service, and to another when that one has gone."""
+    """A port of 127.0.0.1 that leads to a pod of an HTTP Service, and to another when that one has gone."""
 
     def __init__(self, cluster: Cluster, service: str, port: int, folder: Path) -> None:
         self._cluster = cluster
@@ -43,11 +44,15 @@ class Forward:
         """Where the Service answers, always the same."""
         with self._mending:
             if not self._is_open():
-                self._stop()
                 self._start()
         return f"http://127.0.0.1:{self._here}"
 
     def _start(self) -> None:
+        # kubectl gives up on a pod that does not listen yet.
+        until(self._started, f"kubectl port-forward to {self._service} answers", READY_WITHIN)
+
+    def _started(self) -> bool:
+        self._stop()
         kubectl = shutil.which("kubectl")
         assert kubectl, "kubectl is not on the PATH"
         service = f"service/{self._service}"
@@ -58,7 +63,12 @@ class Forward:
             log=self._folder / f"forward-{self._service}.log",
             environment=os.environ,
         )
-        self._child.wait_until_ready(self._connect, seconds=READY_WITHIN, retry_on=(OSError,))
+        try:
+            self._child.wait_until_ready(self._ask, seconds=READY_WITHIN, retry_on=(OSError, HTTPException))
+        except ChildFailed as error:
+            print(error)
+            return False
+        return True
 
     def _stop(self) -> None:
         if self._child:
@@ -67,10 +77,16 @@ class Forward:
 
     def _is_open(self) -> bool:
         try:
-            self._connect()
-        except OSError:
+            self._ask()
+        except (OSError, HTTPException):
             return False
         return True
 
-    def _connect(self) -> None:
-        socket.create_connection(("127.0.0.1", self._here), timeout=5).close()
+    def _ask(self) -> None:
+        """Any answer will do; kubectl takes connections for a pod that has gone, too."""
+        connection = HTTPConnection("127.0.0.1", self._here, timeout=ANSWER_WITHIN)
+        try:
+            connection.request("HEAD", "/")
+            connection.getresponse()
+        finally:
+            connection.close()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -27,12 +27,13 @@ from tests.darkroom import REPOSITORY, without_urls
 from tests.e2e.cluster import Cluster, until
 from tests.e2e.forward import Forward
 from tests.e2e.listener import Heard, Listener, listening
+from tests.e2e.namespaces import DARKROOM
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-NAMESPACE: Final = "darkroom"
 PROMPTS, IMAGES = "prompts", "images"
+REGION: Final = "us-east-1"
 SOURCE: Final = "/e2e"
 OUTCOMES: Final = (IMAGE_COMPLETED, IMAGE_FAILED)
 # Seconds: a cold start on a machine that has other things to do, and a picture after it.
@@ -67,24 +68,21 @@ class Installation:
         self._http = urllib3.PoolManager(retries=False, timeout=PATIENCE, maxsize=64)
 
     @cached_property
+    def keys(self) -> dict[str, str]:
+        """What opens the store to the pods."""
+        (secret,) = [each["data"] for each in self.cluster.every("secrets") if "AWS_ACCESS_KEY_ID" in each["data"]]
+        return {name: base64.b64decode(value).decode() for name, value in secret.items()}
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a command of ours needs to work on this installation from here, as its operator would have it."""
-        (secret,) = [each["data"] for each in self.cluster.every("secrets") if "AWS_ACCESS_KEY_ID" in each["data"]]
-        keys = {name: base64.b64decode(value).decode() for name, value in secret.items()}
-        places = {"AWS_ENDPOINT_URL_S3": self._minio.url, "AWS_REGION": "us-east-1", "K_SINK": self.ingress}
-        return keys | places | {"DARKROOM_IMAGE_BUCKET": IMAGES, "DARKROOM_PROMPT_BUCKETS": PROMPTS}
+        places = {"AWS_ENDPOINT_URL_S3": self._minio.url, "AWS_REGION": REGION, "K_SINK": self.ingress}
+        return self.keys | places | {"DARKROOM_IMAGE_BUCKET": IMAGES, "DARKROOM_PROMPT_BUCKETS": PROMPTS}
 
-    @cached_property
+    @property
     def s3(self) -> S3Client:
-        """The store, with the keys that the pods have."""
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.environment["AWS_ENDPOINT_URL_S3"],
-            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=self.environment["AWS_REGION"],
-            config=Config(signature_version="s3v4", proxies={}),
-        )
+        """The store, with the keys that the pods have, by a way that is open just now."""
+        return client(self._minio.url, self.keys["AWS_ACCESS_KEY_ID"], self.keys["AWS_SECRET_ACCESS_KEY"])
 
     def darkroom(self, *arguments: str) -> str:
         """What a command of ours says, given on this machine."""
@@ -128,7 +126,7 @@ class Installation:
     @property
     def ingress(self) -> str:
         """Where the broker takes events, seen from this machine."""
-        return f"{self._broker.url}/{NAMESPACE}/darkroom"
+        return f"{self._broker.url}/{DARKROOM.namespace}/darkroom"
 
     def told(self, key: str) -> list[Heard]:
         """Every telling of the request's outcome so far, each as the published schemas promise it."""
@@ -160,9 +158,13 @@ class Installation:
         return told[0]
 
     def announced(self, name: str) -> list[Heard]:
-        """Each time that an object of this name was announced."""
-        dropped = self.listener.heard(type=PROMPTS_DROPPED)
-        return [each for each in dropped if each["data"]["object"]["key"] == name]
+        """Each time that an object of this name was announced, once it was."""
+
+        def heard() -> list[Heard]:
+            dropped = self.listener.heard(type=PROMPTS_DROPPED)
+            return [each for each in dropped if each["data"]["object"]["key"] == name]
+
+        return until(heard, f"the listener hears that {name} was dropped", PATIENCE)
 
     def read(self, name: str) -> bytes:
         """An object of the image bucket."""
@@ -186,6 +188,11 @@ class Installation:
         """The pods of render that nobody has asked to end."""
         return self.cluster.running("serving.knative.dev/service=render")
 
+    def refusals(self, error: str) -> int:
+        """How many deliveries the pods of render that are there now have refused for this reason."""
+        logs = [self.cluster.run("logs", pod["metadata"]["name"], "--container=user-container") for pod in self.pods()]
+        return sum(log.stdout.count(f'"error": "{error}"') for log in logs)
+
     def asleep(self, within: float = PATIENCE) -> None:
         """Return when render has no pod any more."""
         until(lambda: not self.pods(), "render goes to zero", within)
@@ -204,6 +211,19 @@ class Installation:
             side, images = side * 2, math.ceil(images / 4)
         size = {"width": side, "height": side, "num_images": images}
         return {"prompt": "a blue ring on a yellow background", "num_inference_steps": MOST_STEPS} | size
+
+
+@cache
+def client(url: str, name: str, secret: str) -> S3Client:
+    """A client of the store at this URL."""
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=name,
+        aws_secret_access_key=secret,
+        region_name=REGION,
+        config=Config(signature_version="s3v4", proxies={}),
+    )
 
 
 def image_of(cluster: Cluster, service: str = "intake") -> str:

@@ -14,7 +14,8 @@ import urllib3
 from function.letters import in_json
 from tests.e2e.cluster import Cluster, Manifest
 from tests.e2e.forward import Forward
-from tests.e2e.pods import WORKSHOP, program
+from tests.e2e.namespaces import WORKSHOP
+from tests.e2e.pods import program
 
 NAME: Final = "e2e-listener"
 

@@ -1,4 +1,4 @@
-"""The workshop: a namespace for pods of the tests' own, which run programs with nothing but python3."""
+"""The workshop: the namespace for pods of the tests' own, which run programs with nothing but python3."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.cluster import Cluster, Manifest
+from tests.e2e.cluster import Manifest
+from tests.e2e.namespaces import WORKSHOP, made
 
 PROGRAMS: Final = Path(__file__).parent / "in_the_cluster"
-WORKSHOP: Final = Cluster("darkroom-e2e")
 
 
-def open_workshop() -> None:
-    """The namespace, in which a pod may see its node, and the programs."""
-    may = {"pod-security.kubernetes.io/enforce": "privileged"}
-    namespace = {"name": WORKSHOP.namespace, "labels": may}
-    texts = {path.name: path.read_text("utf-8") for path in PROGRAMS.glob("*.py")}
-    WORKSHOP.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": namespace},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "programs"}, "data": texts},
-    )
-
-
-def close_workshop() -> None:
-    WORKSHOP("delete", "namespace", WORKSHOP.namespace, "--ignore-not-found", seconds=300)
+@contextmanager
+def workshop(*, keep: bool) -> Iterator[None]:
+    """The namespace, in which a pod may see its node, with the programs."""
+    with made(WORKSHOP, {"pod-security.kubernetes.io/enforce": "privileged"}, keep=keep):
+        texts = {path.name: path.read_text("utf-8") for path in PROGRAMS.glob("*.py")}
+        WORKSHOP.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "programs"}, "data": texts})
+        yield
 
 
 def program(image: str, name: str, **pod: Any) -> dict[str, Any]:

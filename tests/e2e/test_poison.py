@@ -15,11 +15,14 @@ from events import IMAGE_COMPLETED, IMAGE_FAILED
 from tests.e2e.cluster import until
 from tests.e2e.figures import Figures
 from tests.e2e.installation import PATIENCE, Installation, Sent
-from tests.e2e.pods import WORKSHOP, bench
+from tests.e2e.namespaces import WORKSHOP
+from tests.e2e.pods import bench
 
 pytestmark = pytest.mark.e2e
 
 DEATHS = 3
+# Seconds until the broker would repeat a delivery that failed.
+FIRST_RETRY = 1.0
 # A path that answers every POST with 405, which nobody repeats.
 ASTRAY = "/health/liveness"
 
@@ -35,6 +38,10 @@ def test_an_invalid_prompt_fails_with_its_faults_and_is_not_repeated(
     assert told["data"]["code"] == "invalid_prompt"
     assert {fault["where"] for fault in told["data"]["faults"]} == {"prompt", "promt", "width"}
     assert installation.attempts(sent.key) == []
+    # Nor is it repeated while another event is drawn, which takes longer than the first retry would wait.
+    drawn = installation.outcome(installation.request(installation.lasting(3 * FIRST_RETRY)).key)
+    assert drawn.at - told.at > FIRST_RETRY
+    assert len(installation.told(sent.key)) == 1
     assert installation.dead(sent.key) == []
 
 

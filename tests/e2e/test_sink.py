@@ -36,7 +36,7 @@ def test_intakes_failures_and_the_sweeps_tellings_are_heard_as_replies_are(
     # As if intake had died before it could note that it told: the sweep tells it again.
     until(lambda: installation.names(f"told/{key}"), "intake notes that it told", PATIENCE)
     installation.s3.delete_object(Bucket=IMAGES, Key=f"told/{key}")
-    sweep(installation, DARKROOM_UNTOLD_AFTER="1")
+    assert "sweep.told_again" in sweep(installation, DARKROOM_UNTOLD_AFTER="1")
     installation.outcome(key, 2)
     assert installation.names(f"told/{key}")
     figures.note("sink", "tellings by reply, by intake, by the sweep", "alike")
@@ -46,8 +46,9 @@ def test_the_sweep_announces_a_file_of_which_nobody_was_told(installation: Insta
     name = f"e2e/{new_id()}.json"
     with unnotified(installation.s3):
         key = installation.drop(name, INVALID).key
-    sweep(installation, DARKROOM_FORGOTTEN_AFTER="1")
+    assert "sweep.dropped_again" in sweep(installation, DARKROOM_FORGOTTEN_AFTER="1")
     assert installation.outcome(key)["type"] == IMAGE_FAILED
+    # Once: the webhook did not tell of it, too.
     assert len(installation.announced(name)) == 1
     figures.note("sink", "files that the sweep announced, without a webhook", 1)
 
@@ -70,8 +71,8 @@ def like(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in ours(event).items() if name not in OWN} | {"data": data}
 
 
-def sweep(installation: Installation, **settings: str) -> None:
-    """One run of the CronJob, with settings of its own that do not wait for what is young."""
+def sweep(installation: Installation, **settings: str) -> str:
+    """The log of one run of the CronJob, with settings of its own that do not wait for what is young."""
     name = f"sweep-{new_id()}"
     job = json.loads(
         installation.cluster("create", "job", name, "--from=cronjob/sweep", "--dry-run=client", "--output=json")
@@ -80,3 +81,4 @@ def sweep(installation: Installation, **settings: str) -> None:
     container.setdefault("env", []).extend({"name": key, "value": value} for key, value in settings.items())
     installation.cluster.apply(job)
     installation.cluster.finish(name, PATIENCE)
+    return installation.cluster("logs", f"job/{name}")

@@ -25,6 +25,10 @@ class Listener(BaseHTTPRequestHandler):
         number = int(self.path.strip("/") or 0)
         self._answer(200, json.dumps(heard[number:]).encode())
 
+    def do_HEAD(self) -> None:
+        """It is here."""
+        self._answer(204)
+
     def _answer(self, status: int, body: bytes = b"") -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
