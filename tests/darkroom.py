@@ -160,6 +160,15 @@ def darkroom(*arguments: str, stdin: str = "", **environment: str) -> subprocess
     )
 
 
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a command that failed as it should; but for warnings and its log, it says nothing else."""
+    assert done.returncode == 1, done
+    said = [line for line in done.stderr.splitlines() if not line.startswith(("warning: ", "{"))]
+    assert len(said) == 1, done.stderr
+    assert said[0].startswith("Error: "), done.stderr
+    return said[0].removeprefix("Error: ")
+
+
 def outcome_of(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     """The outcome in a reply; fails the test if the answer is none."""
     assert response.status in (200, 202), (response.status, response.data[:300])

@@ -27,8 +27,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment of the present process, without what could change what Darkroom does: settings, sinks and S3."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DARKROOM_", "K_"))}
+    """The environment of the present process, without what could change what Darkroom does, or whom it asks."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "DARKROOM_", "HF_", "K_", "KUBE")) and not name.lower().endswith("_proxy")
+    }
 
 
 class ChildFailed(RuntimeError):

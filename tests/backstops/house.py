@@ -81,7 +81,7 @@ class House:
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command that failed as it should says last."""
+    """What a command that failed as it should says last; replay has told of letters before, and Kafka's client logs."""
     assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     last = done.stderr.splitlines()[-1]

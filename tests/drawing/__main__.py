@@ -11,20 +11,28 @@ from wsgiref.types import WSGIApplication
 from function.bootstrap import build
 from function.config import Settings
 from function.logs import configure
+from function.render import Renderer
 from function.server import leave, serve
 from tests.drawing import Drawing
 
 
 def main(command: str, around: Callable[[WSGIApplication], WSGIApplication] | None = None) -> None:
     """Serve; what is `around` the application sees every request and answer."""
-    settings = Settings.from_environment(os.environ)
     log = os.environ.get("DRAWING_LOG")
     drawing = Drawing(
         seconds=float(os.environ.get("DRAWING_SECONDS", "0")),
         steps=int(os.environ.get("DRAWING_STEPS", "4")),
         log=Path(log) if log else None,
     )
-    built = build(settings, drawing, standalone=command == "serve")
+    run(drawing, standalone=command == "serve", around=around)
+
+
+def run(
+    renderer: Renderer, *, standalone: bool, around: Callable[[WSGIApplication], WSGIApplication] | None = None
+) -> None:
+    """Serve with this renderer, as the environment says, until the process ends."""
+    settings = Settings.from_environment(os.environ)
+    built = build(settings, renderer, standalone=standalone)
     if around:
         built.app.wsgi_app = around(built.app.wsgi_app)  # type: ignore[assignment]  # as Flask wants it done
     configure(settings.log_format)
