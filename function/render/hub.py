@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,8 +15,9 @@ from function.render import Model
 from function.render.fetching import Away, Listed
 from function.render.weights import HUB, ModelUnavailable
 
-# The library reads these when it is imported. Xet asks further hosts, and keeps a cache outside of the folder.
-_QUIET: Final = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
+# The library reads these when it is imported. Xet asks further hosts, and keeps a cache outside of the folder; notes of
+# retries would run through the bar, and name URLs in which a mirror's password may be.
+_QUIET: Final = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_VERBOSITY": "critical"}
 _REST: Final = "it fetches the files that are missing"
 
 
@@ -29,10 +30,6 @@ class HubFiles:
                 "HF_ENDPOINT must be a URL such as https://huggingface.co; in a password %2F stands for / and %23 for #"
             )
         os.environ.update(_QUIET)
-        import huggingface_hub.utils  # noqa: F401  # it sets a level of its own when it is imported
-
-        # Its notes of retries would run through the bar.
-        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
         self._model = model
         self.name, self.revision = model.name, model.revision
 
@@ -142,7 +139,8 @@ def _answered(model: Model, error: Any) -> ModelUnavailable:
 def _away(error: BaseException) -> Away:
     while error.__cause__ is not None:
         error = error.__cause__
-    reason = " ".join((str(error) or type(error).__name__).split())
+    # httpx names the whole URL, in which a mirror's password may be.
+    reason = re.sub(r"(\w+://)[^\s/'\"]*@", r"\1", " ".join((str(error) or type(error).__name__).split()))
     return Away(
         f"{HUB} cannot be reached or broke off ({reason}): check the network, HTTPS_PROXY and HF_ENDPOINT, "
         f"and run the same again; {_REST}"

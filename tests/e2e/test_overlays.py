@@ -16,7 +16,7 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.figures import Figures
 from tests.e2e.namespaces import DRY_RUN, made
 from tests.manifests.broken import REFUSED, Broken
-from tests.manifests.rendering import overlays, rendered
+from tests.manifests.rendering import installations, overlays, rendered
 from tests.manifests.strict import faults
 
 pytestmark = pytest.mark.e2e
@@ -44,7 +44,15 @@ def space(cluster: Cluster) -> Iterator[Cluster]:
         yield space
 
 
-@pytest.mark.parametrize("folder", ["base", *overlays()])
+# Each component once, on what it is mostly put on; with all there are, nothing else would be seen, in half an hour.
+WITH: Final = {
+    component: folder for folder, _, component in (each.partition(" + ") for each in installations()) if component
+}
+
+
+@pytest.mark.parametrize(
+    "folder", ["base", *overlays(), *(f"{folder} + {component}" for component, folder in WITH.items())]
+)
 def test_every_overlay_is_taken(space: Cluster, figures: Figures, folder: str) -> None:
     everything = rendered(folder).objects
     known = [each for each in everything if serves(space, each["apiVersion"], each["kind"])]

@@ -85,10 +85,10 @@ def build(folder: Path) -> str:
 
 @cache
 def rendered(folder: str) -> Rendering:
-    """A folder of knative/ as it is applied, or `folder + component`; a component alone is on top of the base."""
+    """A folder of knative/ as it is applied, or `folder + component`; a component alone is on top of what it is for."""
     folder, _, component = folder.partition(" + ")
     if _kind(folder) == "Component":
-        folder, component = "base", folder
+        folder, component = str(Path(folder).parent) if folder.startswith("overlays/") else "base", folder
     if not component:
         return Rendering.of(build(KNATIVE / folder))
     with tempfile.TemporaryDirectory(dir=ROOT / ".cache") as scratch:

@@ -85,7 +85,10 @@ def test_a_number_that_does_not_fit_is_found_and_nothing_else(
 @pytest.mark.parametrize("folder", [folder for folder in installations() if not folder.startswith("overlays/keda")])
 def test_the_numbers_of_each_installation_fit(folder: str) -> None:
     load = CPU if folder == "overlays/local" else GPU
-    assert numbers(rendered(folder), load).misfits() == []
+    found = numbers(rendered(folder), load)
+    assert found.misfits() == []
+    # What is put on top leaves room for as many, and Kafka lets no more in at once.
+    assert most(found) >= most(numbers(rendered(folder.partition(" + ")[0]), load))
 
 
 def test_the_numbers_without_knatives_pods_fit() -> None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-import yaml
 from botocore import xform_name
 from botocore.session import get_session
 
 from tests.darkroom import REPOSITORY
 from tests.docs.test_readme import RUN, blocks
 from tests.manifests.conftest import Kustomize
-from tests.manifests.rendering import Rendering, rendered
+from tests.manifests.rendering import Rendering, find_kustomize
 from tests.policies.identity import FOLDER, IDENTITIES, document, several
 from tests.stores import running
 
@@ -40,8 +40,7 @@ printf '%s\\0' "${{0##*/}}" "$@" >"$(mktemp "$CALLS/XXXXXXXX")"
 case "${{0##*/}} $1 $2" in
   "aws sts get-caller-identity") echo {ACCOUNT} ;;
   "aws eks describe-cluster") echo https://{ISSUER} ;;
-  "kubectl kustomize "*) cat "$RENDERED" ;;
-  "kubectl apply "*) cat >"$APPLIED" ;;
+  "kubectl apply --kustomize") "$KUSTOMIZE" build "$3" >"$APPLIED" ;;
 esac
 """
 
@@ -99,18 +98,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for name in ("aws", "darkroom", "kubectl"):
         (programs / name).write_text(STAND_IN, "utf-8")
         (programs / name).chmod(0o755)
-    written = rendered("overlays/aws + overlays/aws/doctor").objects
-    (folder / "rendered.yaml").write_text(yaml.safe_dump_all(written, width=1000), "utf-8")
+    checkout = folder / "checkout"
+    shutil.copytree(REPOSITORY / "knative", checkout / "knative")
     first, _, rest = "\n".join(COMMANDS).partition("\n")
     for shown, chosen in CHOSEN.items():
         assert shown in first
         first = first.replace(shown, chosen)
     run = subprocess.run(
         [*RUN["sh"], f"{first}\n{rest}"],
-        cwd=REPOSITORY,
+        cwd=checkout,
         env=os.environ
         | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls)}
-        | {"RENDERED": str(folder / "rendered.yaml"), "APPLIED": str(folder / "applied.yaml")},
+        | {"KUSTOMIZE": str(find_kustomize()), "APPLIED": str(folder / "applied.yaml")},
         capture_output=True,
         text=True,
         check=False,

@@ -27,7 +27,8 @@ class Hub:
     Of a `private` model nobody knows without `TOKEN`, of a `gated` one its files are closed; a mirror that
     `knows_little` lists names alone. Weights are in git LFS but for those `in_git`. A file in `cuts` or `resets` is
     broken off before its end as often as it says, in `forged` comes as it says; the first `away` requests are answered
-    503. The file that `stalls` stops before its end, says so in `stalled`, and waits for `go_on`.
+    503, files with `wrong` unless that is 0. The file that `stalls` stops before its end, says so in `stalled`, and
+    waits for `go_on`.
     """
 
     files: Mapping[str, bytes]
@@ -41,6 +42,7 @@ class Hub:
     resets: dict[str, int] = field(default_factory=dict)
     forged: dict[str, bytes] = field(default_factory=dict)
     away: int = 0
+    wrong: int = 0
     stalls: str = ""
     stalled: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -100,6 +102,9 @@ class _Door(BaseHTTPRequestHandler):
             self._say(200, {"Content-Type": "application/json"}, json.dumps(self.hub.listing()).encode())
         elif self.hub.gated and not self._may():
             self._say(401 if self.headers["Authorization"] is None else 403, {"X-Error-Code": "GatedRepo"})
+        elif self.hub.wrong:
+            # A redirect leads to itself.
+            self._say(self.hub.wrong, {"Location": self.path})
         else:
             self._give(path.partition("/resolve/")[2].partition("/")[2])
 

@@ -251,6 +251,11 @@ def test_a_mirrors_password_is_not_shown(hub: Hub, tmp_path: Path, shapes: dict[
         assert endpoint.replace("user:secret@", "") in sentence(said)
         assert "secret" not in said.stdout + said.stderr
     hub.gated = False
+    for hub.wrong in (404, 302):
+        said = prefetch(MODEL, tmp_path, HF_ENDPOINT=mirror)
+        assert hub.url in sentence(said)
+        assert "secret" not in said.stdout + said.stderr
+    hub.wrong = 0
     assert prefetch(MODEL, tmp_path, HF_ENDPOINT=mirror).returncode == 0
     assert holds(tmp_path, shapes)
 
