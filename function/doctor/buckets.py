@@ -30,6 +30,8 @@ KEPT = (CLAIMS, RECORDS)
 MAKE = "darkroom doctor --fix"
 # Where an object has to be restored before it can be read.
 _FROZEN = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+# In bytes; no claim is as large, and no record of what was drawn.
+_LARGE: Final = 1 << 20
 _OLD_CLAIMS: Final[Rule] = {
     "ID": "darkroom-old-claims",
     "Status": "Enabled",
@@ -161,9 +163,9 @@ def _chosen(rule: Rule) -> tuple[str, Rule]:
 
 
 def _lost(rule: Rule) -> list[str]:
-    """Below which of the prefixes a rule may match something; nothing of Darkroom's is tagged."""
+    """Below which of the prefixes a rule may match something; what Darkroom keeps there is small and has no tags."""
     prefix, more = _chosen(rule)
-    if "Tag" in more or "Tags" in more:
+    if "Tag" in more or "Tags" in more or more.get("ObjectSizeGreaterThan", 0) >= _LARGE:
         return []
     return [kept for kept in KEPT if kept.startswith(prefix) or prefix.startswith(kept)]
 

@@ -27,6 +27,8 @@ OFFERED = Check(
 _ASK: Final = "import torch; found = torch.cuda.is_available(); print(torch.cuda.get_device_name() if found else '')"
 PATIENCE: Final = 60.0
 RESOURCE: Final = "nvidia.com/gpu"
+# It comes with a node that is there; every other label of a nodeSelector may be a promise of whoever makes nodes.
+PRESENT: Final = "nvidia.com/gpu.present"
 MAX_SCALE: Final = "autoscaling.knative.dev/max-scale"
 OPERATOR: Final = (
     "helm upgrade --install gpu-operator gpu-operator --repo https://helm.ngc.nvidia.com/nvidia "
@@ -97,16 +99,14 @@ class Gpu:
         fewer = {"spec": {"template": {"metadata": {"annotations": {MAX_SCALE: str(room)}}}}}
         patch = patching(self._cluster.namespace, resource("Service", "render"), fewer)
         if not there:
-            yield OFFERED.wrong(f"render asks for {RESOURCE}, and no node offers any", OPERATOR)
+            yield _lacking(pod, f"render asks for {RESOURCE}, and no node offers any", OPERATOR)
         elif not room:
-            yield OFFERED.wrong(f"a pod of render asks for {wanted} {RESOURCE}, and no node offers as many", OPERATOR)
+            yield _lacking(pod, f"a pod of render asks for {wanted} {RESOURCE}, and no node offers as many", OPERATOR)
         elif not most:
-            yield OFFERED.wrong(f"render has no max-scale, and the nodes have GPUs for {room} of its pods", patch)
+            yield _lacking(pod, f"render has no max-scale, and the nodes have GPUs for {room} of its pods", patch)
         elif most > room:
-            yield OFFERED.wrong(
-                f"render may come to {most} pods of {wanted} GPU, and the nodes offer {there}: the rest stays pending",
-                patch,
-            )
+            said = f"render may come to {most} pods of {wanted} GPU, and the nodes offer {there}"
+            yield _lacking(pod, said, patch)
         else:
             yield OFFERED.ok(f"the nodes offer {there} {RESOURCE} to render, which may come to {most} pods")
 
@@ -116,7 +116,8 @@ class Gpu:
         labels = (node.metadata and node.metadata.labels) or {}
         for label, value in pod.get("nodeSelector", {}).items():
             if labels.get(label) != value:
-                return OFFERED.wrong(
+                return _lacking(
+                    pod,
                     f"node {name} has GPUs, but not the label {label}={value} of render's nodeSelector",
                     f"kubectl label nodes {name} {label}={value}  # or name another in $OVERLAY, for prefetch, too",
                 )
@@ -132,6 +133,13 @@ class Gpu:
             patch = patching(self._cluster.namespace, resource("Service", "render"), more)
             return OFFERED.wrong(said, f"{patch}  # and for prefetch in $OVERLAY")
         return None
+
+
+def _lacking(pod: Found, said: str, mend: str) -> Finding:
+    """Wrong where nodes stay; unknown where they may be made when a pod asks for them, as by Karpenter."""
+    if PRESENT in pod.get("nodeSelector", {}):
+        return OFFERED.wrong(said, mend)
+    return OFFERED.unknown(f"{said} now; one that is made when it is asked for cannot be seen")
 
 
 def _offer(node: Node) -> int:

@@ -78,13 +78,20 @@ class Notification:
         prefix, suffix = self._settings.prompt_prefix, self._settings.prompt_suffix
         rules = notices.rules(bucket)
         there = hearing(rules, prefix, suffix)
-        ours = self._ours(rules, known)
-        if hear := [arn for arn in there if self._is_ours(arn, ours)]:
+        ours = self._ours(rules, there, known)
+        hear = [arn for arn in there if _among(arn, ours)]
+        if hear and all(_among(arn, there) for arn in ours):
             return ANNOUNCED.ok(f"bucket {bucket} announces {self._what}, to {', '.join(hear)}")
         if there and not ours:
             return ANNOUNCED.unknown(
                 f"bucket {bucket} announces {self._what} to {', '.join(there)}, of which nothing says that it is "
                 "Darkroom; if it is, name it with --arn"
+            )
+        if not self._arn and (hear or any(rule.arn in there and _bears(rule) for rule in rules)):
+            # After a move it may be the old one; or the server leaves out a target that is away.
+            return ANNOUNCED.unknown(
+                f"bucket {bucket} announces {self._what} to {', '.join(there)}, but Darkroom may be "
+                f"{' or '.join(ours)}; name it with --arn"
             )
         missing = self._missing(rules, ours)
         said = f"bucket {bucket} does not announce {', '.join(map(_short, missing))} of {self._what}"
@@ -97,17 +104,17 @@ class Notification:
             return ANNOUNCED.wrong(f"{said}, and the target has to be named: {which}", self._naming(ours or known))
         return self._set(bucket, notices, Rule(ours[0], prefix=prefix, suffix=suffix))
 
-    def _ours(self, rules: Sequence[Rule], known: Sequence[str]) -> Sequence[str]:
-        """Where events have to go: as asked, else as our own rule has it, else by name, else the only one there is."""
+    def _ours(self, rules: Sequence[Rule], there: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+        """Where events have to go: as asked, else as our own rule has it, else by name, else the only one there is.
+
+        What the server does not name among its targets, if it names any, is no such place, whatever a rule says.
+        """
         if self._arn:
             return (self._arn,)
-        set_before = [rule.arn for rule in rules if rule.id == OURS]
-        named = [arn for arn in known if OURS in arn.lower()]
-        return set_before or named or (known if len(known) == 1 else ())
-
-    def _is_ours(self, arn: str, ours: Sequence[str]) -> bool:
+        set_before = [rule.arn for rule in rules if rule.id == OURS and (not known or _among(rule.arn, known))]
         # Every target that our pages and mends make has that name.
-        return plain(arn) in map(plain, ours) or (not self._arn and OURS in arn.lower())
+        named = [arn for arn in known or there if OURS in arn.lower()]
+        return set_before or named or (known if len(known) == 1 else ())
 
     def _missing(self, rules: Sequence[Rule], ours: Sequence[str]) -> list[str]:
         prefix, suffix = self._settings.prompt_prefix, self._settings.prompt_suffix
@@ -155,6 +162,15 @@ class Notification:
     def _family(self) -> str:
         kind = self._storage.kind
         return "minio" if kind in ("minio", "rustfs") else "ceph" if kind == "ceph" else "aws"
+
+
+def _among(arn: str, arns: Sequence[str]) -> bool:
+    return plain(arn) in map(plain, arns)
+
+
+def _bears(rule: Rule) -> bool:
+    """Whether a rule says by its id or its target's name that it is Darkroom's."""
+    return rule.id == OURS or OURS in rule.arn.lower()
 
 
 def _short(event: str) -> str:

@@ -43,6 +43,8 @@ def placeholders(cluster: Cluster) -> Iterator[Finding]:
         yield OURS.wrong(f"these are only examples: {said}", "kubectl apply --kustomize $OVERLAY  # with yours")
     elif unseen:
         raise unseen
+    elif cluster.data(SETTINGS, cluster.namespace) is None:
+        yield OURS.skipped(f"there is no ConfigMap {SETTINGS} yet")
     else:
         yield OURS.ok("nothing is left that the overlays name for example")
 

@@ -13,6 +13,7 @@ from function.doctor.knative import BASE
 from tests.doctor.cluster import (
     ABOUT_CLUSTER,
     MAX_SCALE,
+    NAMESPACE,
     NODES,
     SERVICES,
     SERVING,
@@ -109,6 +110,18 @@ def test_render_may_be_a_deployment(tmp_path: Path) -> None:
         said = report(settings(path), *ABOUT_CLUSTER)
     assert said.code == 0, said.stdout
     assert said.states("numbers-fit") == {"skipped"}
+
+
+def test_of_what_is_not_there_yet_nothing_is_said_to_be_yours(tmp_path: Path) -> None:
+    cluster = sound()
+    del cluster.answers[f"{NAMESPACE}/configmaps/darkroom"]
+    with served(cluster, tmp_path) as path:
+        said = report(settings(path), "objects")
+        assert [(one["state"], one["sentence"]) for one in said.of("objects-yours")] == [
+            ("skipped", "there is no ConfigMap darkroom yet")
+        ]
+        cluster.one(SERVICES, "intake")["spec"]["template"]["spec"]["containers"][0]["image"] = "ghcr.io/example/intake"
+        assert report(settings(path), "objects").states("objects-yours") == {"wrong"}
 
 
 def test_what_render_will_need_is_looked_at_before_it_is_there(tmp_path: Path) -> None:

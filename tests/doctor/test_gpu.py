@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.doctor.cluster import NODES, served, settings, sound
+from tests.doctor.cluster import MAX_SCALE, NODES, served, settings, sound
 from tests.doctor.running import report
 
 
@@ -45,3 +46,34 @@ def test_only_nodes_that_take_render_are_counted(tmp_path: Path) -> None:
     with served(cluster, tmp_path) as path:
         said = report(settings(path), "gpu")
     assert said.sentences("ok") == ["the nodes offer 1 nvidia.com/gpu to render, which may come to 1 pods"]
+
+
+KARPENTER: Final = "karpenter.k8s.aws/instance-gpu-manufacturer"
+LACKING: Final = {
+    "no node": (0, "1", "1", "render asks for nvidia.com/gpu, and no node offers any"),
+    "one of four nodes": (1, "4", "1", "render may come to 4 pods of 1 GPU, and the nodes offer 1"),
+    "smaller nodes": (1, "1", "2", "a pod of render asks for 2 nvidia.com/gpu, and no node offers as many"),
+    "a node of others": (
+        8,
+        "1",
+        "1",
+        f"node lab has GPUs, but not the label {KARPENTER}=nvidia of render's nodeSelector",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_where_nodes_are_made_when_they_are_asked_for_a_lack_is_unknown(case: str, tmp_path: Path) -> None:
+    count, most, wanted, sentence = LACKING[case]
+    cluster = sound()
+    cluster.with_gpus(count)
+    pod = cluster.pod()
+    pod["spec"]["nodeSelector"] = {KARPENTER: "nvidia"}
+    pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = wanted
+    pod["metadata"]["annotations"][MAX_SCALE] = most
+    if case != "a node of others":
+        cluster.node()["metadata"]["labels"][KARPENTER] = "nvidia"
+    with served(cluster, tmp_path) as path:
+        said = report(settings(path), "gpu")
+    assert said.code == 0, said.stdout
+    assert said.sentences("unknown") == [f"{sentence} now; one that is made when it is asked for cannot be seen"]

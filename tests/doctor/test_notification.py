@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from tests.doctor.running import Report, report
 from tests.faults import Answered, Asked, Fault, HangUp, Onward
 from tests.faults.proxy import FaultProxy
 from tests.receiver import Delivery, receiver
-from tests.servers.minio import Minio
+from tests.servers.minio import KafkaTarget, Minio
 from tests.stores import new_bucket, running
 
 if TYPE_CHECKING:
@@ -201,6 +202,50 @@ def test_events_that_go_elsewhere_are_no_announcement(house: House) -> None:
         (said,) = report(settings, "notification", options=["--arn", ARN]).sentences()
     assert said.endswith(f"of new objects in/*.json to {ARN}, only to {indexer}")
     assert house.rules(bucket) == before
+
+
+def before_a_move(asked: Asked, onward: Onward) -> Answered:
+    """Every rule names the target of before, which the server does not have any more."""
+    answer = onward(asked)
+    old = answer.body.replace(b":DARKROOM:webhook", b":DARKROOM:kafka")
+    return replace(answer, body=old) if "notification" in asked.path else answer
+
+
+def test_the_rule_of_before_a_move_is_no_announcement(house: House) -> None:
+    bucket, old = new_bucket(house.minio, "prompts"), "arn:minio:sqs::DARKROOM:kafka"
+    assert fixed(house.settings(bucket)).sentences() == []
+    before = house.rules(bucket)
+    with FaultProxy(house.minio) as proxy, proxy.injecting(Fault(before_a_move, "GET")):
+        settings = house.settings(bucket) | {"AWS_ENDPOINT_URL_S3": proxy.url}
+        assert fixed(settings).sentences("unknown") == [
+            f"bucket {bucket} announces new objects in/*.json to {old}, but Darkroom may be {ARN}; name it with --arn"
+        ]
+        (said,) = report(settings, "notification", options=["--arn", ARN]).sentences()
+    assert said.endswith(f"of new objects in/*.json to {ARN}, only to {old}")
+    assert house.rules(bucket) == before
+
+
+def test_of_two_that_may_be_darkroom_one_has_to_be_named(tmp_path: Path) -> None:
+    webhook = Webhook("http://127.0.0.1:9/drop", "token", buckets=())
+    kafka = KafkaTarget("127.0.0.1:9", "drops", buckets=())
+    for minio in running(Minio(tmp_path, webhook=webhook, kafka=kafka)):
+        bucket = new_bucket(minio, "prompts")
+        settings = minio.environment | {"DARKROOM_PROMPT_BUCKETS": bucket}
+        unnamed = fixed(settings)
+        assert "the target has to be named: there are " in unnamed.sentences()[0]
+        theirs: NotificationConfigurationTypeDef = {
+            "QueueConfigurations": [{"Id": "theirs", "QueueArn": ARN, "Events": ["s3:ObjectCreated:*"]}]
+        }
+        minio.client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=theirs)
+        (said,) = fixed(settings).sentences("unknown")
+        assert re.search(f"to {ARN}, but Darkroom may be .* or .*; name it with --arn", said)
+        assert report(settings, "notification", options=["--arn", ARN]).states("notification-set") == {"ok"}
+        # Our own rule says which.
+        ours: NotificationConfigurationTypeDef = {
+            "QueueConfigurations": [{"Id": "darkroom", "QueueArn": ARN, "Events": ["s3:ObjectCreated:*"]}]
+        }
+        minio.client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=ours)
+        assert fixed(settings).states("notification-set") == {"ok"}
 
 
 def hung_up(asked: Asked, onward: Onward) -> Answered:

@@ -85,7 +85,8 @@ def test_rules_that_take_away_what_must_stay(minio: Minio) -> None:
             Bucket=bucket, LifecycleConfiguration={"Rules": [*right, *more]}
         )
 
-    rules()
+    # What Darkroom keeps is small and has no tags.
+    rules(LARGE, TAGGED)
     assert report(settings, "buckets").states("bucket-expiry") == {"ok"}
     # What has no old versions of most claims to let expire is not enough.
     some = {
@@ -94,13 +95,14 @@ def test_rules_that_take_away_what_must_stay(minio: Minio) -> None:
         "Filter": {"Prefix": "claims/ab"},
         "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
     }
-    rules(EVERYTHING, NARROW, OFF, some)
+    rules(EVERYTHING, NARROW, NOT_TINY, OFF, some)
     minio.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     said = report(settings, "buckets")
     lost = "after which requests are drawn again"
     assert said.wrong("bucket-expiry") == [
         f"the lifecycle rule all-of-it of bucket {bucket} takes away claims/ and records/, {lost}",
         f"the lifecycle rule one of bucket {bucket} takes away records/, {lost}",
+        f"the lifecycle rule not-tiny of bucket {bucket} takes away claims/ and records/, {lost}",
     ]
     assert said.states("bucket-versions") == {"wrong"}
     # One command for all of it, which the store takes, is enough, and costs no other rule, be it switched off.
@@ -114,6 +116,9 @@ def test_rules_that_take_away_what_must_stay(minio: Minio) -> None:
 
 EVERYTHING: Final = {"ID": "all-of-it", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
 NARROW: Final = {"ID": "one", "Status": "Enabled", "Filter": {"Prefix": "records/ab"}, "Expiration": {"Days": 30}}
+LARGE: Final = {**EVERYTHING, "ID": "large", "Filter": {"ObjectSizeGreaterThan": 1 << 20}}
+NOT_TINY: Final = {**EVERYTHING, "ID": "not-tiny", "Filter": {"ObjectSizeGreaterThan": 1 << 10}}
+TAGGED: Final = {**EVERYTHING, "ID": "tagged", "Filter": {"Tag": {"Key": "keep", "Value": "no"}}}
 # With a name that a shell would stumble over.
 OFF: Final = {"ID": "o'f\" `f` $(f)", "Status": "Disabled", "Filter": {"Prefix": "claims/"}, "Expiration": {"Days": 30}}
 
