@@ -24,8 +24,11 @@ from tests.stores import new_bucket
 
 # Where namespaces are allowed; elsewhere a process that does not listen ends with -15 instead of 1.
 UNSHARE: Final = ("unshare", "--pid", "--fork", "--kill-child")
-ALLOWED: Final = bool(shutil.which("unshare")) and not subprocess.run([*UNSHARE, "true"], check=False).returncode
-FIRST: Final = UNSHARE if ALLOWED else ()
+FIRST: Final = (
+    UNSHARE
+    if shutil.which("unshare") and not subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode
+    else ()
+)
 LETTER: Final = {"specversion": "1.0", "id": "one", "source": "/tests", "type": "com.example.lost", "data": {}}
 
 
