@@ -40,7 +40,8 @@ demo: environment-demo
 	@keep='$(KEEP)'; $(BIN)/darkroom demo $${keep:+--keep}
 
 test: check servers kustomize
-	$(BIN)/python -m pytest --ignore=tests/checks --ignore=tests/e2e
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
+		--ignore=tests/checks --ignore=tests/e2e
 
 chaos: environment-test servers
 	DARKROOM_CHAOS=full $(BIN)/python -m pytest -s -v -m chaos --ignore=tests/e2e

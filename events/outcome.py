@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from events.contract.data import Code, Image, Link
+from events.contract.data import Code, File, Image, Link, Unusual
 from events.contract.event import ImageFailed, ImageRecorded, OutcomeEvent
 from events.prompt import Fault
 from events.request import COPIED, Request
 
-__all__ = ["UNRECORDED", "Code", "Image", "Outcome", "completed", "failed"]
+__all__ = ["UNRECORDED", "Code", "File", "Image", "Outcome", "Unusual", "completed", "failed"]
 
-# Told and never recorded: the key belongs to another prompt, or the same file may be dropped again.
-UNRECORDED: Final = frozenset({"prompt_mismatch", "object_gone"})
+# Never recorded: the key belongs to another prompt, the same file may be dropped again, or what lacks be installed.
+UNRECORDED: Final = frozenset({"prompt_mismatch", "object_gone", "lacking"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,15 @@ class Outcome:
         """The event to tell: each image with what `url(key)` says of it."""
         data = dict(self.event["data"])
         if "images" in data:
-            data["images"] = [image | _linked(url(image["key"])) for image in data["images"]]
+            data["images"] = [_linked(image, url) for image in data["images"]]
         return {**self.event, "data": data}
 
 
-def _linked(url: Mapping[str, str]) -> dict[str, Any]:
-    return Link.model_validate(url).model_dump(exclude_unset=True)
+def _linked(file: Mapping[str, Any], url: Callable[[str], Mapping[str, str]]) -> dict[str, Any]:
+    linked = {**file, **Link.model_validate(url(file["key"])).model_dump(exclude_unset=True)}
+    if "renditions" in file:
+        linked["renditions"] = [_linked(rendition, url) for rendition in file["renditions"]]
+    return linked
 
 
 def completed(
@@ -49,14 +52,25 @@ def completed(
     prompt: Mapping[str, Any],
     model: Mapping[str, Any],
     timings: Mapping[str, float],
+    *,
+    software: Mapping[str, str],
+    device: str,
+    adapters: Sequence[Mapping[str, str]] = (),
+    missing: Sequence[Mapping[str, Any]] = (),
+    remarks: Sequence[Mapping[str, Any]] = (),
 ) -> Outcome:
     """The outcome of a render; `prompt` as rendered, `timings` in seconds."""
-    data = {
+    data: dict[str, Any] = {
         "images": list(images),
         "prompt": dict(prompt),
         "model": dict(model),
+        "software": dict(software),
+        "device": device,
         "timings": {name: round(seconds, 3) for name, seconds in timings.items()},
     }
+    for name, said in (("adapters", adapters), ("missing", missing), ("remarks", remarks)):
+        if said:
+            data[name] = [dict(one) for one in said]
     return _outcome(ImageRecorded, request, source, data)
 
 

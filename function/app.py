@@ -12,15 +12,19 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from events.envelope import write
 from function.config import Settings
-from function.errors import DarkroomError, TooLarge, Unauthorized, Unavailable, of_the_machine
+from function.errors import DarkroomError, Lacking, TooLarge, Unauthorized, Unavailable, of_the_machine
 from function.health import Health, State
 from function.metrics import Metrics
 from function.slots import Slots
 
 MAX_BODY: Final = 1 << 20
 
-# Requests that may be under way at once at each door; the server has more threads, so probes always find one.
+# Requests that may be under way at once at `POST /`, and at all other doors together; the server has more threads,
+# so probes always find one.
 ADMITTED: Final = 8
+
+# Seconds after which whoever was refused for now may come again.
+RETRY_AFTER: Final = "5"
 
 # A draining process is alive; a defunct one is to be restarted.
 PROBES: Final[Mapping[str, Callable[[State], bool]]] = {
@@ -38,6 +42,15 @@ class Door(Protocol):
     def __call__(self, headers: Mapping[str, str], body: bytes) -> Response: ...
 
 
+class WaitingDoor(Door, Protocol):
+    """A door whose sender waits for pictures, and is told in its own language why there are none."""
+
+    def refused(self, error: DarkroomError) -> Response: ...
+
+
+Refusal = Callable[[DarkroomError], Response]
+
+
 def create_app(
     settings: Settings,
     health: Health,
@@ -45,26 +58,28 @@ def create_app(
     *,
     event: Door | None,
     drop: Door | None = None,
+    waiting: Mapping[str, WaitingDoor] | None = None,
     guard_events: bool = False,
     max_body: int = MAX_BODY,
 ) -> Flask:
     """The application: `event` answers `POST /` (with the token if `guard_events`), `drop` answers `POST /drop`.
 
-    Without `event` it is for outsiders, who see no metrics either. Bodies of more than `max_body` bytes are refused.
+    Those in `waiting` answer at their paths. Without `event` it is for outsiders, who see no metrics either. Bodies of
+    more than `max_body` bytes are refused.
     """
     app = Flask("darkroom")
     app.config |= {"MAX_CONTENT_LENGTH": max_body, "PROVIDE_AUTOMATIC_OPTIONS": False}
 
-    def add(path: str, door: Door, *, guarded: bool, status_of: Callable[[DarkroomError], int]) -> None:
-        answering = Answering(metrics)
+    events, drops = Answering(metrics), Answering(metrics)
 
+    def add(path: str, door: Door, answering: Answering, refusal: Refusal, *, guarded: bool = True) -> None:
         def post() -> Response:
             def answer() -> Response:
                 if guarded:
                     _check_token(settings, request.headers.get("Authorization", ""))
                 return door({name.lower(): value for name, value in request.headers.items()}, request.get_data())
 
-            return answering(path, answer, status_of)
+            return answering(path, answer, refusal)
 
         app.add_url_rule(path, path, post, methods=["POST"])
 
@@ -72,10 +87,12 @@ def create_app(
         return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     if event is not None:
-        add("/", event, guarded=guard_events, status_of=lambda error: error.event_status)
+        add("/", event, events, lambda error: _refusal(error, error.event_status), guarded=guard_events)
         app.add_url_rule("/metrics", "metrics", exposition)
     if drop is not None:
-        add("/drop", drop, guarded=True, status_of=lambda error: error.drop_status)
+        add("/drop", drop, drops, lambda error: _refusal(error, error.drop_status))
+    for path, door in (waiting or {}).items():
+        add(path, door, drops, door.refused)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
@@ -105,20 +122,18 @@ class Answering:
         self._metrics = metrics
         self._admission = Slots(ADMITTED)
 
-    def __call__(
-        self, path: str, answer: Callable[[], Response], status_of: Callable[[DarkroomError], int]
-    ) -> Response:
+    def __call__(self, path: str, answer: Callable[[], Response], refusal: Refusal) -> Response:
         try:
             with self._admission.take():
                 response = answer()
         except RequestEntityTooLarge:
-            response = _refusal(TooLarge(), status_of)
+            response = refusal(TooLarge())
         except DarkroomError as error:
             log.warning("answer.error", path=path, error=type(error).__name__, detail=str(error))
-            response = _refusal(error, status_of)
+            response = refusal(error)
         except Exception as error:
             log.exception("answer.crashed", path=path)
-            response = _refusal(Unavailable(), status_of) if of_the_machine(error) else Response(status=500)
+            response = refusal(Unavailable() if of_the_machine(error) else DarkroomError())
         self._metrics.answers.labels(path, str(response.status_code)).inc()
         return response
 
@@ -131,13 +146,18 @@ def reply(event: dict[str, object] | None, status: int = 200) -> Response:
     return Response(body, status=status, headers=headers)
 
 
-def _refusal(error: DarkroomError, status_of: Callable[[DarkroomError], int]) -> Response:
-    status = status_of(error)
+def _refusal(error: DarkroomError, status: int) -> Response:
     if status < 300:
         return Response(status=status)
-    # The class's own sentence, not the instance's: details of the installation are for the log.
-    retry = {"Retry-After": "5"} if status in (429, 503) else None
-    return Response(type(error).message + "\n", status=status, content_type="text/plain", headers=retry)
+    retry = {"Retry-After": RETRY_AFTER} if status in (429, 503) else None
+    return Response(sentence_for(error) + "\n", status=status, content_type="text/plain", headers=retry)
+
+
+def sentence_for(error: DarkroomError) -> str:
+    """What the sender is told."""
+    # The class's own sentence, not the instance's: details of the installation are for the log. What it lacks is for
+    # the sender, who can ask for something else.
+    return str(error) if isinstance(error, Lacking) else type(error).message
 
 
 def _check_token(settings: Settings, header: str) -> None:

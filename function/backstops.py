@@ -23,7 +23,7 @@ def _key(_context: click.Context, parameter: click.Parameter, value: str | None)
     return value
 
 
-def _url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not re.match(r"https?://[^/\s]", value):
         raise click.BadParameter("a URL begins with http:// or https://")
     return value
@@ -41,7 +41,7 @@ def _properties(_context: click.Context, _parameter: click.Parameter, file: Text
     return found
 
 
-_TO = click.option("--to", metavar="URL", callback=_url, help="Instead of K_SINK; DARKROOM_DOOR_TOKEN goes along.")
+_TO = click.option("--to", metavar="URL", callback=url, help="Instead of K_SINK; DARKROOM_DOOR_TOKEN goes along.")
 
 
 @click.command()
@@ -93,7 +93,8 @@ def replay(
 def retry(key: str, to: str | None) -> None:
     """Ask once more for what is recorded under KEY, and print the key under which it is drawn."""
     from events.asking import requested
-    from function.bootstrap import image_store, sink_of
+    from function.bootstrap import sink_of
+    from function.image_bucket import image_store
     from function.retry import NothingToRetry, next_retry
 
     settings = Settings.from_environment(os.environ)

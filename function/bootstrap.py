@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-import structlog
 from flask import Flask
 
 from events.request import ObjectRef
-from function.app import create_app
+from function import generate, openai_door
+from function.app import WaitingDoor, create_app
 from function.archive import MAX_LETTER, Archive
-from function.check_store import KEYS, RACERS, Finding, check_store, require_kept
 from function.config import Settings, WrongSettings
 from function.expander import Expander
 from function.files import PromptFiles
 from function.forgotten import Forgotten
+from function.generate import Desk, GenerateDoor
 from function.health import Health
+from function.image_bucket import after_check, image_store, image_urls
 from function.images import Images
+from function.inputs import Inputs
 from function.intake import Intake
+from function.keeping import Keeping
 from function.ledger import Ledger
 from function.metrics import Metrics
-from function.patience import STORE_PATIENCE, once_there
-from function.race import RACER_PATIENCE
+from function.openai_door import OpenAIDoor
+from function.patience import STORE_PATIENCE
 from function.render import Renderer
 from function.render_door import RenderDoor
 from function.rendering import Darkroom
@@ -32,14 +37,14 @@ from function.slots import Slots
 from function.standalone import Standalone
 from function.store import ObjectStore, S3Store, s3_client
 from function.sweep import Listing, Sweep
-from function.telling import ImageUrls, PresignedUrls, PublicUrls, Telling
+from function.telling import Telling
 
 # Seconds that a prompt waits for the slot in standalone, where no broker would send it again.
 PATIENCE = 60.0
 # Files that intake reads at once, and seconds that others wait before they are sent again: more would hold up the door.
 FILES_AT_ONCE, FILE_PATIENCE = 2, 10.0
 
-log = structlog.get_logger()
+AnySink = TypeVar("AnySink", bound=Sink)
 
 Around = Callable[[ObjectStore], ObjectStore]
 
@@ -85,36 +90,16 @@ def renderer_for(settings: Settings) -> Renderer:
         revision=settings.model_revision,
         variant=settings.model_variant,
         vae=settings.vae,
+        refiner=settings.refiner,
+        adapters=settings.adapters,
+        adapters_kept=settings.adapters_kept,
         device=settings.device,
         dtype=settings.dtype,
+        attention=settings.attention,
+        offload=settings.offload,
+        vae_tiling=settings.vae_tiling,
+        warm_up_steps=settings.warm_up_steps,
     )
-
-
-def image_store(settings: Settings) -> ObjectStore:
-    """The image bucket, presigning for the endpoint that outsiders reach."""
-    public = s3_client(settings.s3_public_endpoint) if settings.s3_public_endpoint else None
-    return S3Store(s3_client(connections=settings.publish_at_once + 10), settings.image_bucket, public)
-
-
-def check_image_store(settings: Settings, racers: int = RACERS, keys: int = KEYS) -> Iterator[Finding]:
-    """What becomes of each promise of the image bucket, tried by two clients as two processes have them."""
-    one, other = (S3Store(s3_client(), settings.image_bucket) for _ in range(2))
-    clients = (s3_client(attempts=1, patience=RACER_PATIENCE, connections=racers) for _ in range(2))
-    return check_store(one, other, racers, keys, racing=[S3Store(client, settings.image_bucket) for client in clients])
-
-
-def _after_check(settings: Settings, load: Callable[[], None]) -> Callable[[], None]:
-    """`load`, if the settings want it only after the image bucket, once it is there, has kept its promises."""
-
-    def check() -> None:
-        require_kept(check_image_store(settings), lambda sentence: log.error("store.broken", error=sentence))
-
-    def checked() -> None:
-        once_there(check, lambda away: log.warning("store.away", error=str(away)))
-        log.info("store.checked", bucket=settings.image_bucket)
-        load()
-
-    return checked if settings.check_store else load
 
 
 def _unchanged(store: ObjectStore) -> ObjectStore:
@@ -127,9 +112,6 @@ def foundation(settings: Settings, *, results_tell: bool = False, around: Around
     sink = None
     if settings.sink:
         sink = HttpSink(settings.sink, settings.ce_overrides, settings.ca_certs, connections=settings.publish_at_once)
-    urls: ImageUrls = PresignedUrls(store, settings.url_expiry)
-    if settings.public_url:
-        urls = PublicUrls(settings.public_url)
     ledger = Ledger(
         store,
         around(S3Store(s3_client(attempts=1, patience=settings.beat), settings.image_bucket)),
@@ -139,7 +121,7 @@ def foundation(settings: Settings, *, results_tell: bool = False, around: Around
     )
     settling = Settling(
         ledger=ledger,
-        telling=Telling(store, urls, sink, results_tell=results_tell and sink is None),
+        telling=Telling(store, image_urls(settings, store), sink, results_tell=results_tell and sink is None),
         health=health,
         metrics=metrics,
         source=settings.source,
@@ -151,6 +133,7 @@ def foundation(settings: Settings, *, results_tell: bool = False, around: Around
         prefix=settings.prompt_prefix,
         suffix=settings.prompt_suffix,
         limits=settings.prompt_limits,
+        destinations=settings.destinations,
     )
     return Foundation(health, metrics, store, files, sink, settling)
 
@@ -162,25 +145,42 @@ def build(
 
     `around` gives another image bucket for each client of it, such as one that can be watched.
     """
+    # Here, because intake is installed without what encodes.
+    from function.finish.finishing import Finishing
+    from function.finish.marking import marker_for
+
     renderer = renderer or renderer_for(settings)
     base = foundation(settings, results_tell=standalone, around=around)
-    load = _after_check(settings, renderer.load)
-    darkroom = Darkroom(
+    load = after_check(settings, renderer.load)
+    slots = Slots(patience=PATIENCE if standalone else 0)
+    darkroom = partial(
+        Darkroom,
         settling=base.settling,
-        slots=Slots(patience=PATIENCE if standalone else 0),
         renderer=renderer,
+        finish=Finishing(marker_for(settings), metadata=settings.metadata == "full"),
         images=Images(base.store),
         metrics=base.metrics,
         render_limit=settings.render_limit,
         store_patience=STORE_PATIENCE,
+        keeping=Keeping.wanted(settings),
+        inputs=Inputs({name: S3Store(s3_client(), name) for name in settings.input_buckets}, settings.max_input_file),
     )
-    event = RenderDoor(darkroom, base.files)
+    event = RenderDoor(darkroom(slots=slots), base.files)
+    desk = Desk(darkroom(slots=slots.patient(PATIENCE)), base.store)
+    waiting: Mapping[str, WaitingDoor] = {
+        generate.PATH: GenerateDoor(desk),
+        openai_door.PATH: OpenAIDoor(desk, settings.model),
+    }
     if not standalone:
-        return Function(create_app(settings, base.health, base.metrics, event=event), base.health, load)
-    alone = Standalone(darkroom, base.files, base.store, base.health)
+        asked = waiting if settings.generate else None
+        app = create_app(settings, base.health, base.metrics, event=event, waiting=asked)
+        return Function(app, base.health, load)
+    alone = Standalone(darkroom(slots=slots), base.files, base.store, base.health)
     sweep = base.sweep(settings, alone.offer)
-    # Standalone has both doors on one port, which no cluster guards.
-    app = create_app(settings, base.health, base.metrics, event=event, drop=alone.door, guard_events=True)
+    # Standalone has all doors on one port, which no cluster guards.
+    app = create_app(
+        settings, base.health, base.metrics, event=event, drop=alone.door, waiting=waiting, guard_events=True
+    )
     return Function(app, base.health, load, lambda: alone.start(sweep, settings.sweep_interval))
 
 
@@ -205,7 +205,7 @@ def build_intake(settings: Settings, *, only_drop: bool = False) -> Function:
     intake = Intake(files=base.files, expander=expander, sink=sink, health=base.health, metrics=base.metrics)
     event = None if only_drop else intake.event
     app = create_app(settings, base.health, base.metrics, event=event, drop=intake.drop)
-    return Function(app, base.health, _after_check(settings, lambda: None))
+    return Function(app, base.health, after_check(settings, lambda: None))
 
 
 def build_sweep(settings: Settings) -> Sweep:
@@ -226,11 +226,11 @@ def build_archive(settings: Settings) -> Function:
     """What keeps dead letters."""
     health = Health(settings.drain_grace)
     door = Archive(image_store(settings), health)
-    load = _after_check(settings, lambda: None)
+    load = after_check(settings, lambda: None)
     return Function(create_app(settings, health, Metrics(), event=door, max_body=MAX_LETTER), health, load)
 
 
-def sink_of(settings: Settings, to: str | None = None) -> Sink:
+def sink_of(settings: Settings, to: str | None = None) -> HttpSink:
     """Where a command sends events: `to`, with the door's token, or the settings' sink; `WrongSettings` without both.
 
     It may be render itself, which answers after the picture.
@@ -242,7 +242,7 @@ def sink_of(settings: Settings, to: str | None = None) -> Sink:
     return _needed(sink)
 
 
-def _needed(sink: Sink | None) -> Sink:
+def _needed(sink: AnySink | None) -> AnySink:
     if sink is None:
         raise WrongSettings("K_SINK is not set; bind the broker with a SinkBinding, or set it to the URL to publish to")
     return sink

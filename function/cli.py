@@ -15,8 +15,11 @@ from function.config import Settings, WrongSettings, unknown
 from function.doctor.command import doctor
 from function.errors import DarkroomError
 from function.extras import needs
+from function.inspecting import inspect
 from function.prefetch import prefetch
 from function.render.weights import ModelUnavailable
+from function.submitting import submit
+from function.verifying import verify
 
 if TYPE_CHECKING:
     from function.bootstrap import Function
@@ -102,6 +105,7 @@ def _serve(*, standalone: bool) -> None:
     settings = _settings()
     if standalone:
         _needs_buckets(settings)
+    if standalone or settings.generate:
         _warn_of_open_door(settings)
     _run(build(settings, standalone=standalone), settings)
 
@@ -121,7 +125,7 @@ def _needs_buckets(settings: Settings) -> None:
 def _warn_of_open_door(settings: Settings) -> None:
     if settings.door_token is None:
         click.echo(
-            "warning: DARKROOM_DOOR_TOKEN is not set; whoever reaches POST /drop can have pictures drawn", err=True
+            "warning: DARKROOM_DOOR_TOKEN is not set; whoever reaches the doors can have pictures drawn", err=True
         )
 
 
@@ -150,7 +154,7 @@ def config(*, check: bool) -> None:
 @click.argument("what", metavar="OBJECT|KEY")
 def status(what: str) -> None:
     """Say what became of a dropped OBJECT (bucket/key or s3://bucket/key) or of a request's KEY."""
-    from function.bootstrap import image_store
+    from function.image_bucket import image_store
     from function.ledger import Ledger
     from function.status import describe
     from function.store import S3Store, s3_client
@@ -178,7 +182,7 @@ _KEPT = {True: "ok    ", False: "BROKEN", None: "?     "}
 @click.option("--keys", default=20, show_default=True, type=click.IntRange(1), help="Keys that are raced for.")
 def check_store(*, racers: int, keys: int) -> None:
     """Prove on the image bucket that the store keeps the promises that Darkroom stands on."""
-    from function.bootstrap import check_image_store
+    from function.image_bucket import check_image_store
 
     broken, untried = 0, 0
     for finding in check_image_store(Settings.from_environment(os.environ), racers, keys):
@@ -194,7 +198,10 @@ def check_store(*, racers: int, keys: int) -> None:
 main.add_command(backstops.replay)
 main.add_command(backstops.retry)
 main.add_command(doctor)
+main.add_command(inspect)
 main.add_command(prefetch)
+main.add_command(submit)
+main.add_command(verify)
 
 
 @main.command()

@@ -11,48 +11,19 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from events.envelope import decode_json
+from events.prompt.delivery import is_prefix
 from events.promptfile import Limits
+from function.layout import OWN
+from function.settings_text import Extensions, Names, Seconds, Tags
 
 PREFIX: Final = "DARKROOM_"
 KNATIVE: Final = {"port": "PORT", "sink": "K_SINK", "ce_overrides": "K_CE_OVERRIDES", "ca_certs": "K_CA_CERTS"}
 
 
-# What makes an outcome that outcome; SinkBinding's overrides are for extensions.
-RESERVED: Final = frozenset(
-    {"data", "datacontenttype", "dataschema", "id", "source", "specversion", "subject", "time", "type"}
-    | {"batchid", "batchindex", "batchsize", "causationid", "expirytime", "retry"}
-)
-
-
 class WrongSettings(ValueError):
     """A setting is missing or cannot be used; the message is the sentence to show."""
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _extensions(value: object) -> object:
-    """The extensions in `K_CE_OVERRIDES`, which SinkBinding sets to JSON or to nothing."""
-    if not isinstance(value, str):
-        return value
-    try:
-        overrides = decode_json(value.encode()) if value.strip() else {}
-    except ValueError:
-        overrides = None
-    if not isinstance(overrides, dict):
-        raise ValueError('must be JSON such as {"extensions": {"team": "art"}}')  # noqa: TRY004  # pydantic's way
-    extensions = overrides.get("extensions") or {}
-    if isinstance(extensions, dict) and (reserved := RESERVED & extensions.keys()):
-        raise ValueError(f"must not override {', '.join(sorted(reserved))}")
-    return extensions
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -66,6 +37,10 @@ class Settings(BaseModel):
     )
     prompt_prefix: str = Field("", description="only objects whose key begins so are prompts")
     prompt_suffix: str = Field("", description="only objects whose key ends so are prompts")
+    input_buckets: Names = Field(
+        (), description="buckets that prompts may take pictures from, comma-separated; no other is read"
+    )
+    max_input_file: int = Field(12 << 20, gt=0, description="bytes of such a picture, at most")
     max_prompt_file: int = Field(1 << 20, gt=0, description="bytes of a prompt file, at most")
     max_prompts: int = Field(10_000, gt=0, description="prompts that are written in a file, at most")
     max_expanded: int = Field(10_000, gt=0, description="prompts that a file comes to with matrix and runs, at most")
@@ -75,10 +50,36 @@ class Settings(BaseModel):
     vae: str | None = Field(
         None, description="directory or hub id@commit of a VAE to use instead, such as an fp16-safe one"
     )
+    refiner: str | None = Field(
+        None, description="directory or hub id@commit of an SDXL refiner, for the prompts that ask for one"
+    )
+    adapters: str | None = Field(None, description="JSON file that lists the adapters that prompts may name")
+    adapters_kept: int = Field(4 << 30, ge=0, description="bytes of adapters that stay loaded for the next prompts")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to render; auto: the GPU if there is one")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         "auto", description="auto: float16 on a GPU, float32 on a CPU"
     )
+    attention: Literal["sdpa", "xformers"] = Field(
+        "sdpa", description="how the UNet attends; sdpa: torch's own way; xformers: with the extra [xformers], on a GPU"
+    )
+    offload: Literal["none", "model", "sequential"] = Field(
+        "none",
+        description="what is on the GPU at a time, for models larger than it; model: one part; sequential: a layer",
+    )
+    vae_tiling: Literal["auto", "on", "off"] = Field(
+        "auto", description="decode in tiles; auto: pictures of over twice the model's size; off: when memory runs out"
+    )
+    warm_up_steps: int = Field(
+        2, ge=0, le=100, description="steps of the picture that is drawn before the first prompt"
+    )
+    mark: Literal["auto", "c2pa", "none"] = Field(
+        "auto",
+        description="what marks a file as a model's; auto: XMP, and C2PA with a certificate; c2pa: both, or no start",
+    )
+    c2pa_certificate: str | None = Field(
+        None, description="PEM file with the certificate to sign files with, and those that lead to its authority"
+    )
+    c2pa_key: str | None = Field(None, description="PEM file with the key of that certificate")
     render_limit: Seconds = Field(540, description="seconds that a render may take; below Knative's timeoutSeconds")
     check_store: bool = Field(
         default=False, description="prove at start that the store keeps its promises, and serve no other"
@@ -97,8 +98,24 @@ class Settings(BaseModel):
         None, description="base URL of the image bucket, if it is public; else URLs are presigned"
     )
     s3_public_endpoint: str | None = Field(None, description="S3 endpoint that outsiders reach, to presign URLs for")
+    destinations: Names = Field(
+        (), description="prefixes of the image bucket, comma-separated, that a prompt may have its files kept below"
+    )
+    cache_control: str = Field(
+        "private, max-age=31536000, immutable", pattern="^[ -~]*$", description="Cache-Control of pictures"
+    )
+    tags: Tags = Field(
+        default_factory=dict, description="tags that the store puts on pictures, such as team=art,project=x"
+    )
+    sse_kms_key: str | None = Field(None, description="KMS key that the store encrypts pictures with")
+    metadata: Literal["full", "none"] = Field(
+        "full", description="what a file says of how it was drawn; full: prompt, seed and model, for everyone to read"
+    )
     door_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
-        None, description="token that POST /drop, and in standalone POST /, ask for as Authorization: Bearer"
+        None, description="token that all doors but render's and intake's POST / ask for as Authorization: Bearer"
+    )
+    generate: bool = Field(
+        default=False, description="answer POST /generate and /v1/images/generations at render, as standalone does"
     )
     source: str = Field("/darkroom", min_length=1, description="the source attribute of outcomes")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else json")
@@ -109,15 +126,27 @@ class Settings(BaseModel):
         None,
         description="URL that outcomes are POSTed to, without it they are the HTTP reply; intake and sweep need it",
     )
-    ce_overrides: Annotated[Mapping[str, str], BeforeValidator(_extensions)] = Field(
+    ce_overrides: Extensions = Field(
         default_factory=dict, description="JSON with extensions to set on all that is POSTed there, by SinkBinding"
     )
     ca_certs: str | None = Field(None, description="PEM certificates to trust at the sink, by SinkBinding")
 
-    @field_validator("sink", "model_revision", "model_variant", "vae", "public_url", "s3_public_endpoint", "ca_certs")
+    @field_validator(
+        *("sink", "model_revision", "model_variant", "vae", "refiner", "adapters", "public_url", "s3_public_endpoint"),
+        *("sse_kms_key", "ca_certs"),
+    )
     @classmethod
     def _empty_is_unset(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("destinations")
+    @classmethod
+    def _beside_ours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        prefixes = tuple(prefix.strip("/") for prefix in value)
+        for prefix in prefixes:
+            if not is_prefix(prefix) or f"{prefix}/".startswith(OWN):
+                raise ValueError(f"must be prefixes such as team/art, none of them below {', '.join(OWN)}")
+        return prefixes
 
     @field_validator("door_token", mode="before")
     @classmethod
@@ -159,7 +188,8 @@ class Settings(BaseModel):
     def shown(self) -> dict[str, Any]:
         """Each variable's effective value, as it would be set, secrets masked."""
         plain = self.model_dump(mode="json")
-        plain["prompt_buckets"] = ",".join(self.prompt_buckets)
+        plain |= {field: ",".join(value) for field, value in self if isinstance(value, tuple)}
+        plain["tags"] = ",".join(f"{name}={text}" for name, text in self.tags.items())
         plain["ce_overrides"] = json.dumps({"extensions": plain["ce_overrides"]}) if self.ce_overrides else None
         return {name: plain[field] for field, name in variables().items()}
 

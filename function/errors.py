@@ -1,21 +1,12 @@
 """The one error tree, which is the answer table.
 
 DarkroomError
-├─ Refused                 the sender must not repeat it
-│  ├─ NotAnEvent           400
-│  ├─ Unauthorized         401
-│  ├─ TooLarge             413
-│  └─ WouldExpand          422
-├─ Retry                   the sender should repeat it later
-│  ├─ InProgress           409
-│  ├─ Busy                 429
-│  └─ Unavailable          503
-│     ├─ Starting · Draining · GpuLost
-│     └─ StoreDown · SinkDown · SinkRefused · AccessDenied · BucketMissing
-└─ Failed                  the request's own outcome: answered 200, told, recorded
-   ├─ InvalidRequest · InvalidFile           recorded without a claim
-   ├─ AttemptsExhausted · Expired · RenderLimitExceeded · OutOfMemory · NoPicture
-   └─ PromptMismatch · ObjectGone            told, not recorded
+├─ Refused  the sender must not repeat it: NotAnEvent 400, Unauthorized 401, TooLarge 413, WouldExpand · Lacking 422
+├─ Retry    the sender should repeat it later: InProgress 409, Busy 429
+│  └─ Unavailable 503: Starting · Draining · GpuLost · Unmarked · SinkDown · SinkRefused
+│     └─ StoreDown: AccessDenied · BucketMissing
+└─ Failed   the request's own outcome: answered 200, told and recorded, by the attempt's owner alone; but
+            InvalidRequest · InvalidFile need no claim, and PromptMismatch · ObjectGone are not recorded
 """
 
 from __future__ import annotations
@@ -36,7 +27,7 @@ class DarkroomError(Exception):
 
     case: ClassVar[str] = ""
     event_status: ClassVar[int] = 500
-    drop_status: ClassVar[int] = 503
+    drop_status: ClassVar[int] = 500
     counts: ClassVar[bool] = False
     message: ClassVar[str] = "something went wrong"
 
@@ -78,6 +69,14 @@ class WouldExpand(Refused):
     case = "would expand, where pictures are drawn"
     event_status, drop_status = 422, 422
     message = "this asks for more than one picture file; only one prompt can be rendered per event"
+
+
+class Lacking(Refused):
+    """The prompt needs what this installation has not, or does not allow; the message says what there is."""
+
+    case = "needs what this installation lacks: an input bucket, a refiner, an adapter, a destination"
+    event_status, drop_status = 422, 422
+    message = "this installation lacks what the prompt asks for"
 
 
 class Retry(DarkroomError):
@@ -127,6 +126,12 @@ class GpuLost(Unavailable):
     message = "the GPU was lost"
 
 
+class Unmarked(Unavailable):
+    """Files are to be signed and cannot be: a fault of the installation, never of the request."""
+
+    message = "the picture cannot be marked"
+
+
 class StoreDown(Unavailable):
     """Object storage does not answer, or answers with its own trouble."""
 
@@ -158,7 +163,7 @@ class SinkRefused(SinkDown):
 class Failed(DarkroomError):
     """The request itself ends here: an outcome with a code, a sentence and its faults."""
 
-    case = "expired, attempts used up, render limit exceeded, out of memory, no picture but NaN"
+    case = "expired, attempts used up, input unusable, render limit exceeded, out of memory, no picture but NaN"
     event_status, drop_status = 200, 202
     code: ClassVar[Code]
 
@@ -203,6 +208,12 @@ class Expired(Failed):
 
     code: ClassVar[Code] = "expired"
     message = "the event's expirytime passed before it was drawn; send it with a new id and a later one"
+
+
+class InputUnusable(Failed):
+    """A picture that the prompt names is not there, or none that can be used."""
+
+    code: ClassVar[Code] = "input_unusable"
 
 
 class RenderLimitExceeded(Failed):

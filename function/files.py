@@ -60,17 +60,25 @@ class PromptFiles:
     """Reads the objects of the allow-listed buckets that pass the filter."""
 
     def __init__(
-        self, stores: Mapping[str, ObjectStore], *, image_bucket: str, prefix: str, suffix: str, limits: Limits
+        self,
+        stores: Mapping[str, ObjectStore],
+        *,
+        image_bucket: str,
+        prefix: str,
+        suffix: str,
+        limits: Limits,
+        destinations: Sequence[str] = (),
     ) -> None:
         self.stores = stores
         self.prefix = prefix
         self._image_bucket = image_bucket
         self._suffix = suffix
         self._limits = limits
+        self._own = (*layout.OWN, *(f"{prefix}/" for prefix in destinations))
 
     def admits(self, ref: ObjectRef) -> bool:
         """Whether the object may be a prompt file: listed bucket, filter, a real name, no folder, nothing we wrote."""
-        own = ref.bucket == self._image_bucket and ref.key.startswith(layout.OWN)
+        own = ref.bucket == self._image_bucket and ref.key.startswith(self._own)
         return (
             ref.bucket in self.stores
             and ref.key.startswith(self.prefix)

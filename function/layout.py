@@ -35,8 +35,10 @@ def claim(key: str, attempt: int) -> str:
     return f"{CLAIMS}{key}/{attempt}"
 
 
-def image(key: str, index: int) -> str:
-    return f"{IMAGES}{key}/{index}.png"
+def image(key: str, index: int, suffix: str = "png", output: int = 0, prefix: str = IMAGES) -> str:
+    """Picture `index` as its first file, or as the rendition `output`, below a prefix of the request's choice."""
+    name = f"{index}-{output}" if output else f"{index}"
+    return f"{prefix.rstrip('/')}/{key}/{name}.{suffix}"
 
 
 def told(key: str) -> str:

@@ -1,4 +1,4 @@
-"""`darkroom prefetch`: a model's files into a folder, with the manifest by which the renderer checks them again."""
+"""`darkroom prefetch`: a model's files, or adapters', into a folder, with what the renderer checks them by again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 
 from function.config import Settings
 from function.extras import needs
+from function.render.adapters.fetching import fill_with_adapters
 from function.render.fetching import LocalFiles, Source, fill, said
 from function.render.manifest import MANIFEST
 from function.render.weights import ModelUnavailable, vae_named
@@ -24,7 +25,7 @@ _SHUT: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @click.command()
-@click.argument("model", metavar="MODEL[@COMMIT]")
+@click.argument("model", metavar="MODEL[@COMMIT]|LIST.json")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--variant", envvar="DARKROOM_MODEL_VARIANT", help="Weights variant, such as fp16; else DARKROOM_MODEL_VARIANT."
@@ -32,7 +33,8 @@ _SHUT: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 def prefetch(model: str, folder: Path, variant: str | None) -> None:
     """Put what the renderer needs of MODEL into FOLDER, and write its SHA256SUMS.
 
-    MODEL is a hub id with the commit that is meant, or a directory; a pipeline or a VAE. HF_TOKEN is for models that
+    MODEL is a hub id with the commit that is meant, or a directory; a pipeline, a refiner or a VAE. LIST.json lists
+    adapters, as DARKROOM_ADAPTERS does: they come into FOLDER, and then the list itself. HF_TOKEN is for models that
     ask for one, HF_ENDPOINT for a mirror. Run again, it fetches what is missing, file by file, or finds nothing to do.
     """
     from function.logs import configure
@@ -42,12 +44,18 @@ def prefetch(model: str, folder: Path, variant: str | None) -> None:
     settings = Settings.from_environment(os.environ)
     configure(settings.log_format)
     watching = _bar if settings.log_format == "auto" and sys.stderr.isatty() else _steps
+    adapters = Path(model) if model.endswith(".json") else None
+    sums = f"its sums are in {MANIFEST}"
     try:
-        came = fill(_source(model, folder), folder, variant or None, watching)
+        if adapters:
+            sums = f"DARKROOM_ADAPTERS is {folder / adapters.name}"
+            came = fill_with_adapters(adapters, folder, watching)
+        else:
+            came = fill(_source(model, folder), folder, variant or None, watching)
     except OSError as error:
         raise ModelUnavailable(_told(error, folder)) from error
     click.echo(
-        f"{folder} holds {model}, whole and checked; its sums are in {MANIFEST}"
+        f"{folder} holds {model}, whole and checked; {sums}"
         if came
         else f"{folder} holds {model} already, whole and unchanged: nothing to do"
     )

@@ -10,9 +10,10 @@ from typing import Any, BinaryIO, Final
 import click
 
 from events.envelope import NotACloudEvent
-from function.bootstrap import image_store, sink_of
+from function.bootstrap import sink_of
 from function.config import Settings
 from function.errors import SinkDown, SinkRefused
+from function.image_bucket import image_store
 from function.letters import Letter, in_archive, in_text, names, reason, revived
 
 # Letters between two lines of progress where no terminal shows a bar.

@@ -9,7 +9,7 @@ import structlog
 
 from events.outcome import Outcome, failed
 from events.request import ObjectRef, Request, from_object
-from function.errors import Failed, InvalidFile, InvalidRequest, ObjectGone, PromptMismatch
+from function.errors import Failed, InvalidFile, InvalidRequest, Lacking, ObjectGone, PromptMismatch
 from function.health import Health
 from function.ledger import Ledger
 from function.metrics import Metrics
@@ -30,14 +30,23 @@ class Settling:
 
     def __call__(self, request: Request, settle: Callable[[], Outcome]) -> dict[str, Any] | None:
         """Tell what `settle` finds or makes of `request`; the event to reply with, None if a sink has it."""
+        event = self.tell(request, settle)
+        return None if self.telling.by_sink else event
+
+    def tell(self, request: Request, settle: Callable[[], Outcome]) -> dict[str, Any]:
+        """The same, and the event even where a sink has it."""
         with self.health.work():
             try:
                 outcome = settle()
             except PromptMismatch as mismatch:
                 outcome = self.failed(request, mismatch)
+            except Lacking as lacking:
+                # No outcome, for it may be installed later; but whoever dropped the file looks for why there is none.
+                self.telling.leave_result(request, failed(request, self.source, "lacking", str(lacking)))
+                raise
             self._metrics.outcomes.labels(outcome.code or "completed").inc()
             log.info("outcome", key=request.key, id=request.id, code=outcome.code or "completed")
-            return self.telling(request, outcome)
+            return self.telling.tell(request, outcome)
 
     def refuse(self, request: Request, failure: InvalidRequest | InvalidFile) -> dict[str, Any] | None:
         """Record and tell that `request`, or the file that it stands for, cannot be read."""

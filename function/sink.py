@@ -74,12 +74,16 @@ class HttpSink:
             maxsize=connections,
         )
 
-    def tell(self, event: Mapping[str, Any]) -> None:
+    def ask(self, event: Mapping[str, Any]) -> urllib3.BaseHTTPResponse:
+        """What the sink answers, whatever it is; `SinkDown` if it does not."""
         headers, body = write({**event, **self._overrides})
         try:
-            answer = self._pool.request("POST", self._url, body=body, headers=headers | self._authorization)
+            return self._pool.request("POST", self._url, body=body, headers=headers | self._authorization)
         except urllib3.exceptions.HTTPError as error:
             raise SinkDown(f"the sink does not answer: {type(error).__name__}") from error
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        answer = self.ask(event)
         if not 200 <= answer.status < 300:
             refused = 400 <= answer.status < 500 and answer.status not in LATER
             kind = SinkRefused if refused else SinkDown

@@ -16,6 +16,12 @@ class Slots:
         self._free = threading.BoundedSemaphore(count)
         self._patience = patience
 
+    def patient(self, seconds: float) -> Slots:
+        """The same slots for those who wait `seconds` for one."""
+        same = Slots(patience=seconds)
+        same._free = self._free
+        return same
+
     @contextmanager
     def take(self) -> Iterator[None]:
         """Hold a slot."""

@@ -21,7 +21,7 @@ from events.request import ObjectRef
 from function import progress
 from function.app import reply
 from function.arriving import read_drop
-from function.errors import Busy, DarkroomError, WouldExpand
+from function.errors import Busy, DarkroomError, Lacking, WouldExpand
 from function.files import Asked, PromptFiles
 from function.health import Health, State
 from function.rendering import Darkroom
@@ -112,7 +112,7 @@ class Standalone:
                     self._finished.add(seen)
 
     def _render_file(self, ref: ObjectRef) -> bool:
-        """Whether each prompt of the file has a record now; what has none waits for the next sweep."""
+        """Whether this process is done with each prompt of the file; what it is not waits for the next sweep."""
         file = self._files.read(ref)
         if file is None:
             if ref.identified:
@@ -122,8 +122,16 @@ class Standalone:
         if before is not None and before.done:
             return True
 
+        lacking = 0
+
         def taken(asked: Asked) -> bool:
-            self._darkroom.take(asked)
+            nonlocal lacking
+            try:
+                self._darkroom.take(asked)
+            except Lacking as error:
+                # Told in `results/`; another process, with other settings, tries it again.
+                log.warning("file.lacking", error=str(error), key=ref.key, index=asked.request.index)
+                lacking += 1
             return True
 
         done = True
@@ -131,7 +139,7 @@ class Standalone:
             # Each by itself: what goes wrong with one prompt must not keep the others waiting.
             where = {"bucket": ref.bucket, "key": ref.key, "index": asked.request.index}
             done &= self._attempt(partial(taken, asked), **where)
-        if done:
+        if done and not lacking:
             progress.write(self._store, file.ref, len(file), done=True)
         return done
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -119,18 +119,32 @@ def s3_client(endpoint: str | None = None, *, attempts: int = 4, patience: float
         raise StoreDown(f"object storage is set up wrongly: {error}") from error
 
 
-class S3Store:
-    """A bucket of an S3 server."""
+def nothing_more(key: str) -> Mapping[str, str]:
+    """What is asked for beside an object's bytes: nothing."""
+    del key
+    return {}
 
-    def __init__(self, client: Any, bucket: str, public_client: Any | None = None) -> None:
+
+class S3Store:
+    """A bucket of an S3 server; `asked_for(key)` is what PutObject is asked for as an object is created."""
+
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        public_client: Any | None = None,
+        asked_for: Callable[[str], Mapping[str, str]] = nothing_more,
+    ) -> None:
         self.bucket = bucket
         self._client = client
         self._public_client = public_client or client
+        self._asked_for = asked_for
 
     def create(
         self, key: str, body: bytes, content_type: str = JSON, metadata: Mapping[str, str] | None = None
     ) -> bool:
         asked = {"Key": key, "Body": body, "ContentType": content_type, "Metadata": dict(metadata or {})}
+        asked |= self._asked_for(key)
         for longest in _CONFLICT_PAUSES:
             with suppress(Conflict):
                 return self._create(asked)

@@ -66,13 +66,17 @@ class Telling:
 
     def __call__(self, request: Request, outcome: Outcome) -> dict[str, Any] | None:
         """The event to reply with, or None once the sink has it; `SinkDown` if the sink does not take it."""
+        event = self.tell(request, outcome)
+        return None if self.by_sink else event
+
+    def tell(self, request: Request, outcome: Outcome) -> dict[str, Any]:
+        """The event, once the sink has it if there is one; `SinkDown` if the sink does not take it."""
         event = self.leave_result(request, outcome)
-        if self._sink is None:
-            return event
-        self._sink.tell(event)
-        if outcome.code not in UNRECORDED:
-            self._mark_told(request)
-        return None
+        if self._sink is not None:
+            self._sink.tell(event)
+            if outcome.code not in UNRECORDED:
+                self._mark_told(request)
+        return event
 
     def leave_result(self, request: Request, outcome: Outcome) -> dict[str, Any]:
         """The outcome as it is told now, left in `results/` if a file asked for it."""

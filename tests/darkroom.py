@@ -178,6 +178,10 @@ def outcome_of(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 def without_urls(event: dict[str, Any]) -> dict[str, Any]:
     """The event as it is recorded: URLs and their ends are added at each telling."""
-    images = event["data"].get("images", [])
-    plain = [{k: v for k, v in image.items() if k not in ("url", "url_expires_at")} for image in images]
-    return {**event, "data": {**event["data"], **({"images": plain} if images else {})}}
+    images = [_unlinked(image) for image in event["data"].get("images", [])]
+    return {**event, "data": {**event["data"], **({"images": images} if images else {})}}
+
+
+def _unlinked(file: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in file.items() if name not in ("url", "url_expires_at")}
+    return plain | {name: [_unlinked(one) for one in plain[name]] for name in ("renditions",) if name in plain}

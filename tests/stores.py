@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from typing import Protocol, TypeVar
@@ -11,6 +10,7 @@ import pytest
 
 from function.demo.s3server import S3Server, ServerAbsent
 from function.demo.seaweedfs import SeaweedFS
+from tests.absent import absent
 from tests.servers.kafka import Kafka
 from tests.servers.minio import Minio
 
@@ -36,10 +36,8 @@ def running(server: AnyServer) -> Iterator[AnyServer]:
     """Runs a server for the length of a fixture; where it is absent the test is skipped, or fails under CI=true."""
     try:
         server.start()
-    except ServerAbsent as absent:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(absent), pytrace=False)
-        pytest.skip(str(absent))
+    except ServerAbsent as error:
+        absent(str(error))
     try:
         yield server
     finally:

@@ -11,14 +11,19 @@ from events.prompt import Prompt
 Code = Literal[
     "attempts_exhausted",
     "expired",
+    "input_unusable",
     "invalid_prompt",
     "invalid_prompt_file",
+    "lacking",
     "no_picture",
     "object_gone",
     "out_of_memory",
     "prompt_mismatch",
     "render_limit_exceeded",
 ]
+
+# What may be unusual about a picture that was drawn all the same.
+Unusual = Literal["decoded_again", "in_tiles", "offloaded", "unguided"]
 
 # A stranger's names and ids are handed on whatever they hold; `str` would refuse half of a surrogate pair.
 Text = InstanceOf[str]
@@ -77,14 +82,13 @@ class Requested(Prompt):
     object: Object | None = Field(None, description="the file that the prompt came from; only intake sets it")
 
 
-class Image(Emitted):
-    """A picture in the image bucket."""
+class File(Emitted):
+    """A file in the image bucket."""
 
     bucket: Text = Field(description="the image bucket")
     key: Text = Field(description="the object's key")
     sha256: Sha256 = Field(description="the file's sha256, in hex")
     size: int = Field(ge=0, description="the file's bytes")
-    seed: int = Field(ge=0, lt=2**64, description="draws this picture again, with num_images 1")
     width: int = Field(ge=1, description="pixels")
     height: int = Field(ge=1, description="pixels")
     content_type: str = Field(description="the file's media type")
@@ -93,6 +97,16 @@ class Image(Emitted):
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
+
+
+class Image(File):
+    """A picture in the image bucket."""
+
+    seed: int = Field(ge=0, lt=2**64, description="draws this picture again, with num_images 1")
+    pixels_sha256: Sha256 = Field(description="the sha256 of what was drawn: each pixel's red, green and blue, in hex")
+    renditions: list[File] | None = Field(
+        default=None, description="the other files of this picture, in the order of outputs"
+    )
 
 
 class Link(Emitted):
@@ -104,8 +118,16 @@ class Link(Emitted):
     )
 
 
+class LinkedFile(Link, File):
+    """A file, and where it can be fetched."""
+
+
 class LinkedImage(Link, Image):
     """A picture, and where it can be fetched."""
+
+    renditions: list[LinkedFile] | None = Field(  # type: ignore[assignment]  # frozen
+        None, description="the other files of this picture, in the order of outputs"
+    )
 
 
 class Model(Emitted):
@@ -113,6 +135,43 @@ class Model(Emitted):
 
     name: Text = Field(description="its directory or hub id")
     revision: Text | None = Field(description="the hub's commit; null for a plain directory")
+
+
+class Adapter(Emitted):
+    """What the model was changed by."""
+
+    name: Text = Field(description="its name, as the prompt has it")
+    kind: Text = Field(
+        description="lora, controlnet or ip_adapter; or image_encoder, that of the IP-Adapter of this name"
+    )
+    sha256: Sha256 = Field(description="the sha256 of its weights, in hex")
+
+
+def _more_codes(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"enum": schema.pop("enum")}, {}]
+
+
+class Missing(Emitted):
+    """A picture that could not be drawn, while others could."""
+
+    seed: int = Field(ge=0, lt=2**64, description="that of the picture")
+    code: Code = Field(description="as in a failure; later there may be more", json_schema_extra=_more_codes)
+    message: Text = Field(description="why, in one sentence")
+
+
+class Remark(Emitted):
+    """What was unusual about a picture."""
+
+    seed: int = Field(ge=0, lt=2**64, description="that of the picture")
+    what: Unusual = Field(
+        description=(
+            "decoded_again: half precision gave black or NaN, so it was decoded in float32; in_tiles: memory ran out, "
+            "and on the second try the VAE worked in tiles, which changes pixels where they meet; offloaded: on the "
+            "third try the model's parts took turns in memory; unguided: what the prompt says to keep out had no "
+            "effect, for guidance_scale is at most 1, or the model takes no guidance; later there may be more"
+        ),
+        json_schema_extra=_more_codes,
+    )
 
 
 class RenderedPrompt(Prompt):
@@ -126,13 +185,23 @@ class RenderedPrompt(Prompt):
     width: int = Field(ge=1, description="pixels")
     height: int = Field(ge=1, description="pixels")
     seed: int = Field(ge=0, lt=2**64, description="that of the first image; each next one has the next")
-    scheduler: str = Field(description="diffusers' class")  # type: ignore[assignment]  # the model's own may be any
+    scheduler: str = Field(description="diffusers' class")
 
     @model_validator(mode="after")
     def _say_all(self) -> Self:
         # What is a default here was a choice for the render.
-        self.model_fields_set.update(type(self).model_fields)
+        _say_all(self)
         return self
+
+
+def _say_all(value: object) -> None:
+    if isinstance(value, BaseModel):
+        value.model_fields_set.update(type(value).model_fields)
+        for _, field in value:
+            _say_all(field)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _say_all(one)
 
 
 class Outcome(Emitted):
@@ -145,16 +214,21 @@ class Outcome(Emitted):
 class Recorded(Outcome):
     """A completion as it is recorded: without URLs."""
 
-    images: list[Image] = Field(description="the pictures, num_images of them")
+    images: list[Image] = Field(description="the pictures, with those that are missing num_images of them")
     prompt: RenderedPrompt = Field(description="the prompt as rendered")
     model: Model = Field(description="the model that drew")
+    adapters: list[Adapter] | None = Field(None, description="what changed the model, if anything did")
+    software: dict[str, str] = Field(description="the versions of what drew, such as darkroom, diffusers and torch")
+    device: str = Field(description="what it was drawn on")
     timings: dict[str, float] = Field(description="seconds by stage, such as denoise, decode and encode")
+    missing: list[Missing] | None = Field(None, description="the pictures that could not be drawn, if any")
+    remarks: list[Remark] | None = Field(None, description="what was unusual, if anything was")
 
 
 class Completed(Recorded):
     """The request was drawn."""
 
-    images: list[LinkedImage] = Field(description="the pictures, num_images of them")  # type: ignore[assignment]  # frozen
+    images: list[LinkedImage] = Field(description="the pictures, with those that are missing num_images of them")  # type: ignore[assignment]  # frozen
 
 
 class Fault(Emitted):
@@ -162,10 +236,6 @@ class Fault(Emitted):
 
     where: Text = Field(description="the field, line or index; empty where it is the whole")
     message: Text = Field(description="what is wrong there, in words for the one who wrote it")
-
-
-def _more_codes(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"enum": schema.pop("enum")}, {}]
 
 
 class Failed(Outcome):

@@ -35,6 +35,7 @@ def _completed(request: Request) -> dict[str, Any]:
         bucket="images",
         key=f"images/{request.key}/0.png",
         sha256=hashlib.sha256(b"a picture").hexdigest(),
+        pixels_sha256=hashlib.sha256(b"its pixels").hexdigest(),
         size=1480215,
         seed=7,
         width=1024,
@@ -45,7 +46,9 @@ def _completed(request: Request) -> dict[str, Any]:
     rendered |= {"width": 1024, "height": 1024, "scheduler": "EulerDiscreteScheduler"}
     model = {"name": "stabilityai/stable-diffusion-xl-base-1.0", "revision": "462165984030d82259a11f4367a4eed129e94a7b"}
     timings = {"denoise": 4.31, "decode": 0.42, "encode": 0.05}
-    outcome = completed(request, "/darkroom", [image], rendered, model, timings)
+    software = {"darkroom": "0.1.0", "diffusers": "0.42.1", "torch": "2.15.0", "transformers": "5.1.0"}
+    device = "NVIDIA H100 80GB HBM3"
+    outcome = completed(request, "/darkroom", [image], rendered, model, timings, software=software, device=device)
     base = "https://s3.example.com/images"
     return outcome.with_urls(lambda key: {"url": f"{base}/{key}?X-Amz-Signature=0f1e", "url_expires_at": EXPIRY})
 

@@ -62,17 +62,15 @@ def _object(data: object) -> ObjectRef | None:
 
 
 def plain(data: object, idempotency_key: str | None) -> Carried | None:
-    """What a JSON body of no dialect asks for, if it looks like prompts.
+    """What a JSON body of no dialect asks for, if it looks like prompts."""
+    return Carried("/drop", request_id(idempotency_key), data, {}) if looks_like_prompts(data) else None
 
-    Without an idempotency key each is a new request; a key that no attribute can hold stands for its hash.
-    """
-    if not looks_like_prompts(data):
-        return None
+
+def request_id(idempotency_key: str | None) -> str:
+    """The id of what is no event: without an idempotency key a new one; one that no attribute can hold is hashed."""
     id_ = idempotency_key or str(uuid.uuid4())
     sent = id_.encode("utf-8", "surrogatepass")
-    if len(sent) > MAX_ATTRIBUTE or FORBIDDEN.search(id_):
-        id_ = hashlib.sha256(sent).hexdigest()
-    return Carried("/drop", id_, data, {})
+    return hashlib.sha256(sent).hexdigest() if len(sent) > MAX_ATTRIBUTE or FORBIDDEN.search(id_) else id_
 
 
 def looks_like_prompts(data: object) -> bool:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from events.request import ObjectRef
 from function import layout
+from function.demo import certificate
 from function.demo.process import Child, free_ports, plain_environment
 from function.demo.seaweedfs import SeaweedFS, Webhook
 
@@ -45,17 +46,22 @@ def run(folder: Path, *, keep: bool) -> int:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     token = secrets.token_hex(16)
+    signing = data.resolve() / "c2pa"
     webhook = Webhook(f"{url}/drop", token)
     with (
         _steps(4 + len(PROMPTS)) as step,
         SeaweedFS(data / "s3", ["prompts", "images"], webhook) as store,
     ):
         step("the S3 server is up")
+        certificate.issue().write(signing)
         environment = store.environment | {
             "DARKROOM_PROMPT_BUCKETS": "prompts",
             "DARKROOM_IMAGE_BUCKET": "images",
             "DARKROOM_MODEL": MODEL,
             "DARKROOM_DOOR_TOKEN": token,
+            "DARKROOM_MARK": "c2pa",
+            "DARKROOM_C2PA_CERTIFICATE": str(signing / certificate.CERTIFICATE),
+            "DARKROOM_C2PA_KEY": str(signing / certificate.KEY),
             "DARKROOM_HOST": "127.0.0.1",
             "PORT": str(port),
         }
@@ -76,6 +82,8 @@ def run(folder: Path, *, keep: bool) -> int:
         for event in events:
             click.echo(json.dumps(event, indent=2))
         click.echo("\n".join(f"wrote {path}" for path in [*pictures, folder / "contact-sheet.png"]))
+        authority = data / "c2pa" / certificate.AUTHORITY
+        click.echo(f"Who signed them, how they were made: darkroom verify --trust {authority} {pictures[0]}")
         try:
             if keep:
                 _stay(store.environment | {"URL": url, "TOKEN": token})

@@ -41,7 +41,7 @@ _OLD_CLAIMS: Final[Rule] = {
 
 
 class Buckets:
-    """The image bucket and the prompt buckets."""
+    """The image bucket, the prompt buckets and those that prompts may take pictures from."""
 
     name = "buckets"
     checks = (THERE, EXPIRY, VERSIONS)
@@ -51,13 +51,14 @@ class Buckets:
         self._storage = storage
         self._images = settings.image_bucket
         self._prompts = settings.prompt_buckets
+        self._inputs = settings.input_buckets
         self._fix = fix
 
     def run(self) -> Iterator[Finding]:
         self._storage.require()
         if not self._prompts:
             yield THERE.skipped("DARKROOM_PROMPT_BUCKETS is not set, so there is no bucket to drop prompts into")
-        for bucket in dict.fromkeys((self._images, *self._prompts)):
+        for bucket in dict.fromkeys((self._images, *self._prompts, *self._inputs)):
             yield self._there(bucket)
         try:
             yield from self._kept()

@@ -14,8 +14,9 @@ from function.config import Settings, WrongSettings
 from function.doctor.capacity import Asked
 from function.doctor.examinations import ALL, examinations
 from function.doctor.examining import findings
-from function.doctor.finding import Finding, printable
+from function.doctor.finding import Finding
 from function.doctor.rights import IDENTITIES
+from function.printing import printable
 
 _MARKS: Final = {"ok": "ok     ", "wrong": "WRONG  ", "unknown": "?      ", "skipped": "-      "}
 

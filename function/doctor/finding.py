@@ -63,11 +63,6 @@ def why(error: Exception) -> str:
     return str(error) if isinstance(error, Unseen | DarkroomError | WrongSettings) else type(error).__name__
 
 
-def printable(text: str) -> str:
-    """The text as a terminal shows it and does not obey it: names of others may hold what clears a screen."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
-
-
 class Examination(Protocol):
     """One subject, looked at by itself: what it raises is a finding and hides no other examination."""
 

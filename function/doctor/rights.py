@@ -7,13 +7,14 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from function.config import Settings
 from function.doctor.finding import Check, Finding
 from function.doctor.storage import Storage, code_of
 from function.errors import AccessDenied, BucketMissing, StoreDown
+from function.keeping import Keeping
 from function.layout import CLAIMS, DEAD, FILES, IMAGES, RECORDS, RESULTS, TOLD
 
 if TYPE_CHECKING:
@@ -39,12 +40,13 @@ _ANOTHERS_MD5: Final = base64.b64encode(hashlib.md5(b"another", usedforsecurity=
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What an identity needs: prefixes of the image bucket, and whether it reads prompt files."""
+    """What an identity needs: prefixes of the image bucket, and whether it reads prompt files and input objects."""
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
     prompts: bool = False
+    inputs: bool = False
     # Whether it may write and delete what `darkroom check-store` does.
     checks: bool = False
 
@@ -54,9 +56,11 @@ class Rights:
         return bool(self.reads)
 
 
+# The file of what render is granted beside its own, where prompts may take pictures from buckets.
+INPUTS: Final = "inputs"
 # As knative/policies has them, a file for each; a test compares.
 POLICIES: Final[Mapping[str, Rights]] = {
-    "render": Rights((CLAIMS, IMAGES, RECORDS), (CLAIMS, IMAGES, RECORDS, RESULTS, TOLD)),
+    "render": Rights((CLAIMS, IMAGES, RECORDS), (CLAIMS, IMAGES, RECORDS, RESULTS, TOLD), inputs=True),
     "intake": Rights((CLAIMS, FILES, IMAGES, RECORDS), (FILES, RECORDS, RESULTS, TOLD), prompts=True, checks=True),
     "sweep": Rights((FILES, IMAGES, RECORDS), (FILES, RESULTS, TOLD), (CLAIMS,), prompts=True),
     "archive": Rights((), (DEAD,)),
@@ -69,10 +73,20 @@ IDENTITIES: Final[Mapping[str, Rights]] = {
         (CLAIMS, DEAD, FILES, IMAGES, RECORDS, RESULTS, TOLD),
         (CLAIMS,),
         prompts=True,
+        inputs=True,
         checks=True,
     ),
     **POLICIES,
 }
+
+
+def _with_destinations(needs: Rights, prefixes: tuple[str, ...]) -> Rights:
+    """With the prefixes that prompts may have their pictures below, for whoever needs `images/`."""
+
+    def all_of(few: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*few, *prefixes))) if IMAGES in few else few
+
+    return replace(needs, reads=all_of(needs.reads), writes=all_of(needs.writes))
 
 
 def _granting(kind: str, names: Sequence[str]) -> str:
@@ -84,7 +98,9 @@ def _granting(kind: str, names: Sequence[str]) -> str:
         return " && ".join([*made, f'mc admin policy attach $ALIAS {attached} --user "$AWS_ACCESS_KEY_ID"'])
     who = "role" if kind == "aws" else "user"
     return " && ".join(
-        f"aws iam put-{who}-policy --{who}-name darkroom-{name} --policy-name darkroom "
+        f"aws iam put-{who}-policy --{who}-name darkroom-{'render' if name == INPUTS else name} "
+        # Another name than that of render's own, which it would replace.
+        f"--policy-name darkroom{f'-{name}' if name == INPUTS else ''} "
         f"--policy-document file://knative/policies/{name}.json"
         for name in names
     )
@@ -101,7 +117,7 @@ class RightsExamination:
         self._storage = storage
         self._settings = settings
         self._identity = identity
-        self._needs = IDENTITIES[identity]
+        self._needs = _with_destinations(IDENTITIES[identity], Keeping.wanted(settings).prefixes)
 
     def run(self) -> Iterator[Finding]:
         self._storage.require()
@@ -128,31 +144,39 @@ class RightsExamination:
         else:
             with suppress(StoreDown):
                 images.delete(key)
+        for name in self._settings.input_buckets if self._needs.inputs else ():
+            yield from self._list_and_read(self._storage.bucket(name), ("",), (INPUTS,))
 
-    def _tried(self, check: Check, attempt: Callable[[], str]) -> Finding:
+    def _tried(self, check: Check, attempt: Callable[[], str], lacking: Sequence[str] = ()) -> Finding:
         try:
             return check.ok(attempt())
         except AccessDenied as denied:
-            return check.wrong(str(denied), self._grant())
+            return check.wrong(str(denied), self._grant(lacking))
         except BucketMissing:
             raise
         except StoreDown as error:
             return check.unknown(str(error))
 
-    def _grant(self) -> str:
-        """What gives the identity its rights, on the kind of store that this is."""
-        grant = _granting(self._storage.kind, tuple(POLICIES) if self._identity == "all" else (self._identity,))
+    def _grant(self, lacking: Sequence[str]) -> str:
+        """What gives the identity its rights, or only those that are `lacking`, on the kind of store that this is."""
+        all_of_its = tuple(POLICIES) if self._identity == "all" else (self._identity,)
+        grant = _granting(self._storage.kind, lacking or all_of_its)
+        has = self._settings
         # As the files call them.
-        named = self._settings.image_bucket == "images" and set(self._settings.prompt_buckets) <= {"prompts"}
+        named = (
+            has.image_bucket == "images" and {*has.prompt_buckets} <= {"prompts"} and {*has.input_buckets} <= {INPUTS}
+        )
         return grant if named else f"{grant}  # once they name your buckets: knative/policies/README.md"
 
-    def _list_and_read(self, store: S3Store, prefixes: tuple[str, ...]) -> Iterator[Finding]:
+    def _list_and_read(
+        self, store: S3Store, prefixes: tuple[str, ...], lacking: Sequence[str] = ()
+    ) -> Iterator[Finding]:
         def list_it() -> str:
             next(store.list(prefixes[0]), None)
             return f"bucket {store.bucket} may be listed"
 
-        yield self._tried(LIST, list_it)
-        yield self._tried(READ, lambda: self._read(store, prefixes))
+        yield self._tried(LIST, list_it, lacking)
+        yield self._tried(READ, lambda: self._read(store, prefixes), lacking)
 
     @staticmethod
     def _read(store: S3Store, prefixes: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from function.render.manifest import MANIFEST, ORIGIN, file_sum, files_in, mismatch, runnable
 from function.render.needed import CONFIG, INDEX, of_pipeline, of_vae
@@ -26,6 +26,8 @@ LOCK: Final = ".darkroom.lock"
 TRIES: Final = 3
 _SHA256: Final = 64
 _BLOCK: Final = 1 << 20
+
+T = TypeVar("T")
 
 
 class Away(ModelUnavailable):
@@ -77,11 +79,7 @@ class LocalFiles:
         return {name: Listed((folder / name).stat().st_size, file_sum(folder / name)) for name in files_in(folder)}
 
     def fetch(self, name: str, folder: Path, seen: Callable[[int], None]) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with (Path(self.name) / name).open("rb") as source, (folder / name).open("wb") as target:
-            while block := source.read(_BLOCK):
-                target.write(block)
-                seen(len(block))
+        copy(Path(self.name) / name, folder / name, seen)
 
 
 def fill(source: Source, folder: Path, variant: str | None, watching: Watching) -> bool:
@@ -89,27 +87,44 @@ def fill(source: Source, folder: Path, variant: str | None, watching: Watching) 
     folder.mkdir(parents=True, exist_ok=True)
     if complaint := runnable(folder):
         raise ModelUnavailable(f"folder {folder} {complaint}")
-    with _alone(folder):
+    with alone(folder):
         _take(folder, {"model": source.name, "revision": source.revision, "variant": variant})
         if source.revision is not None and _whole(folder):
             return False
         _clear_remains(folder)
-        listing = _again(source.listing)
+        listing = again(source.listing)
         wanted = _wanted(source, listing, folder, variant)
         if strangers := sorted(_visible(folder) - {MANIFEST, *wanted}):
             raise ModelUnavailable(f"folder {folder} holds {strangers[0]}, which is no part of this model: remove it")
-        missing = [name for name in wanted if not _is(folder / name, listing[name])]
+        missing = {name: listing[name] for name in wanted if not holds(folder / name, listing[name])}
         if not missing and _whole(folder):
             return False
         (folder / MANIFEST).unlink(missing_ok=True)
-        size = sum(listing[name].size for name in missing)
-        _look_for_room(folder, size)
-        with watching(len(missing), size) as seen:
-            for name in missing:
-                _bring(source, name, listing[name], folder, seen)
+        bring(source, missing, folder, watching)
         _clear_remains(folder)
-        _write(folder / MANIFEST, "".join(f"{file_sum(folder / name)}  {name}\n" for name in sorted(wanted)))
+        write(folder / MANIFEST, "".join(f"{file_sum(folder / name)}  {name}\n" for name in sorted(wanted)))
     return True
+
+
+def bring(source: Source, missing: Mapping[str, Listed], folder: Path, watching: Watching) -> None:
+    """Fetch these files into `folder`, each checked; none where there is no room for all."""
+    size = sum(listed.size for listed in missing.values())
+    if size > (free := shutil.disk_usage(folder).free):
+        raise ModelUnavailable(
+            f"folder {folder} has {said(free)} left, and {said(size)} have to come: make room, or name a larger volume"
+        )
+    with watching(len(missing), size) as seen:
+        for name, listed in missing.items():
+            _bring(source, name, listed, folder, seen)
+
+
+def copy(source: Path, target: Path, seen: Callable[[int], None]) -> None:
+    """Copy a file; `seen` is told of bytes as they come."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while block := reading.read(_BLOCK):
+            writing.write(block)
+            seen(len(block))
 
 
 def _take(folder: Path, origin: Mapping[str, str | None]) -> None:
@@ -123,11 +138,11 @@ def _take(folder: Path, origin: Mapping[str, str | None]) -> None:
     if there := sorted(_visible(folder)):
         of = f"{there[0]}, which prefetch did not put there" if held is None else f"another model, {json.dumps(held)}"
         raise ModelUnavailable(f"folder {folder} holds {of}: name another folder, or empty it")
-    _write(folder / ORIGIN, json.dumps(origin) + "\n")
+    write(folder / ORIGIN, json.dumps(origin) + "\n")
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Nobody else fills the folder meanwhile: `ModelUnavailable` if somebody does."""
     with ExitStack() as closing:
         try:
@@ -145,7 +160,7 @@ def _wanted(source: Source, listing: Mapping[str, Listed], folder: Path, variant
     key = INDEX if INDEX in listing else CONFIG
     if key not in listing:
         raise ModelUnavailable(f"model {source.name} has no {INDEX}: it is not in diffusers' layout")
-    if not _is(folder / key, listing[key]):
+    if not holds(folder / key, listing[key]):
         _bring(source, key, listing[key], folder, lambda _name, _count: None)
     try:
         said: Any = json.loads((folder / key).read_bytes())
@@ -172,16 +187,17 @@ def _bring(source: Source, name: str, listed: Listed, folder: Path, seen: Callab
             seen(name, -came)
             raise
 
-    _again(fetch)
-    if not _is(folder / name, listed):
+    again(fetch)
+    if not holds(folder / name, listed):
         (folder / name).unlink()
         raise ModelUnavailable(
-            f"model {source.name}: {name} is not what its source lists, {listed.size} bytes with the sum {listed.sum}: "
+            f"{name} from {source.name} is not what is listed there, {listed.size} bytes with the sum {listed.sum}: "
             "it was garbled on the way, or is forged; run the same again, and do not trust a source that does it twice"
         )
 
 
-def _again(attempt: Callable[[], Any]) -> Any:
+def again(attempt: Callable[[], T]) -> T:
+    """What `attempt` gives, on its third try at last while its source is away."""
     for number in range(1, TRIES):
         try:
             return attempt()
@@ -190,7 +206,8 @@ def _again(attempt: Callable[[], Any]) -> Any:
     return attempt()
 
 
-def _is(path: Path, listed: Listed) -> bool:
+def holds(path: Path, listed: Listed) -> bool:
+    """Whether the file is there and is the one that was listed."""
     if not path.is_file() or path.stat().st_size != listed.size:
         return False
     return (file_sum(path) if len(listed.sum) == _SHA256 else _git_sum(path)) == listed.sum
@@ -218,21 +235,13 @@ def _clear_remains(folder: Path) -> None:
         (folder / ".cache").rmdir()
 
 
-def _look_for_room(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise ModelUnavailable(
-            f"folder {folder} has {said(free)} left, and {said(size)} have to come: make room, or name a larger volume"
-        )
-
-
 def said(size: int) -> str:
     """A size as people read it."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
-def _write(path: Path, text: str) -> None:
-    """At once, so that nobody ever reads half of it."""
+def write(path: Path, text: str) -> None:
+    """Write at once, so that nobody ever reads half of it."""
     new = path.with_name(f".{path.name.lstrip('.')}.new")
     new.write_text(text, "utf-8")
     new.replace(path)

@@ -25,8 +25,8 @@ def check(latents: torch.Tensor) -> None:
         raise NoPicture(f"the model's UNet gave NaN instead of a picture in {latents.dtype}; choose another dtype")
 
 
-def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
-    """Decode as the pipeline itself would; where that gives black or NaN, once more in float32.
+def decode(vae: AutoencoderKL, latents: torch.Tensor) -> tuple[torch.Tensor, bool]:
+    """Decode as the pipeline itself would; where that gives black or NaN, once more in float32; and whether it did.
 
     `NoPicture` where float32 gives NaN too.
     """
@@ -34,12 +34,13 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
 
     upcast = vae.dtype == torch.float16 and vae.config["force_upcast"]
     decoded = _decoded(vae, latents, torch.float32 if upcast else vae.dtype)
-    if decoded.dtype != torch.float32 and not (decoded.isfinite().all() and decoded.max() >= BLACK):
+    spoilt = decoded.dtype != torch.float32 and not (decoded.isfinite().all() and decoded.max() >= BLACK)
+    if spoilt:
         log.warning("picture.decoded_again", reason="black or NaN", dtype=str(decoded.dtype))
         decoded = _decoded(vae, latents, torch.float32)
     if not decoded.isfinite().all():
         raise NoPicture(f"the model's VAE gave NaN instead of a picture in {decoded.dtype}; choose another VAE")
-    return decoded
+    return decoded, bool(spoilt)
 
 
 def _decoded(vae: AutoencoderKL, latents: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -54,7 +54,7 @@ def mismatch(folder: Path) -> str | None:
     complaints = [
         *(f"{name} is missing" for name in sorted(listed.keys() - there)),
         *(f"{name} is not listed" for name in sorted(there - listed.keys())),
-        *(f"{name} has changed" for name in sorted(there & listed.keys()) if file_sum(folder / name) != listed[name]),
+        *(f"{name} has changed" for name in sorted(there & listed.keys()) if not _is(folder / name, listed[name])),
     ]
     if not complaints:
         return None
@@ -62,14 +62,21 @@ def mismatch(folder: Path) -> str | None:
 
 
 def files_in(folder: Path) -> Iterator[str]:
-    """Every file's path in `folder`; links are followed, since a hub's snapshot consists of them."""
-    for place, _, names in os.walk(folder, followlinks=True):
+    """Every file's path in `folder`; links are followed, since a hub's snapshot consists of them, but never back."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = Path(place).resolve()
+        folders[:] = [name for name in folders if not here.is_relative_to((here / name).resolve())]
         yield from ((Path(place) / name).relative_to(folder).as_posix() for name in sorted(names))
 
 
 def file_sum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is(path: Path, sum: str) -> bool:
+    # A link may lead to what is no file: nowhere, or to a device that gives bytes without end.
+    return path.is_file() and file_sum(path) == sum
 
 
 def _some(names: Sequence[str]) -> str:

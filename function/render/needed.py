@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from function.render.weights import KIND, KIND_OF_VAE, WEIGHED, ModelUnavailable, parts_of
+from function.render.weights import KIND, KIND_OF_REFINER, KIND_OF_VAE, WEIGHED, ModelUnavailable, parts_of
 
 INDEX: Final = "model_index.json"
 CONFIG: Final = "config.json"
@@ -22,7 +22,7 @@ _TEXT: Final = re.compile(r"[\w.-]+\.(?:json|txt)")
 
 def of_pipeline(names: Iterable[str], index: Mapping[str, Any], variant: str | None) -> list[str]:
     """The files of a pipeline with this `model_index.json`; `ModelUnavailable`, a sentence's end, if it lacks some."""
-    if (kind := index.get("_class_name")) != KIND:
+    if (kind := index.get("_class_name")) not in (KIND, KIND_OF_REFINER):
         raise ModelUnavailable(f"is a {kind}; only a {KIND} can be used")
     names = list(names)
     chosen = [INDEX]

@@ -5,26 +5,38 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from events.prompt import Prompt, validate
-from function.errors import GpuLost, OutOfMemory
-from function.render import Model, Picture, Rendering
+from function.errors import Failed, GpuLost, Lacking, OutOfMemory
+from function.render import NO_SOURCES, Model, Rendering, Sources
+from function.render.adapters import Adapters
+from function.render.adapters.catalogue import Catalogue
+from function.render.attention import Attention, attend, check_attention
+from function.render.drawing import draw
 from function.render.faults import Fault, fault_of, first_line, losses
-from function.render.guard import check, decode
 from function.render.importing import preload_torch, uncollected
 from function.render.ladder import climb
-from function.render.weights import Device, Dtype, ModelUnavailable, load_pipeline, model_named, vae_named
+from function.render.memory import Memory, Offload, Tiling
+from function.render.weights import (
+    Device,
+    Dtype,
+    ModelUnavailable,
+    device_named,
+    load_pipeline,
+    load_refiner,
+    model_named,
+    vae_named,
+)
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
+    from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
 
-SEEDS: Final = 2**64
-
-# The pipeline takes every other field under its own name.
-_OURS: Final = {"seed", "num_images", "scheduler"}
+_WARM_UP: Final = {"prompt": "a warm-up"}
+_REFINED: Final = {"refiner": "ensemble", "high_noise_fraction": 0.5}
 
 log = structlog.get_logger()
 
@@ -39,15 +51,30 @@ class SdxlRenderer:
         revision: str | None = None,
         variant: str | None = None,
         vae: str | None = None,
+        refiner: str | None = None,
+        adapters: str | None = None,
+        adapters_kept: int = 0,
         dtype: Dtype = "auto",
         device: Device = "auto",
+        attention: Attention = "sdpa",
+        offload: Offload = "none",
+        vae_tiling: Tiling = "auto",
+        warm_up_steps: int = 2,
     ) -> None:
         self._model = model_named(model, revision)
         self._vae = vae_named(vae) if vae else None
+        self._refiner_model = vae_named(refiner) if refiner else None
+        self._adapters = Adapters(Catalogue.read(Path(adapters)) if adapters else Catalogue(), adapters_kept)
         self._variant = variant
         self._dtype: Dtype = dtype
         self._device: Device = device
+        self._attention: Attention = attention
+        self._offload: Offload = offload
+        self._tiling: Tiling = vae_tiling
+        self._warm_up_steps = warm_up_steps
         self._pipeline: StableDiffusionXLPipeline | None = None
+        self._refiner: StableDiffusionXLImg2ImgPipeline | None = None
+        self._memory: Memory | None = None
         self._drawing = threading.Lock()
 
     @property
@@ -58,100 +85,88 @@ class SdxlRenderer:
         """Load and warm the model; `ModelUnavailable` where it is missing, broken or unable to draw, or `GpuLost`."""
         began = time.perf_counter()
         try:
-            with losses(), uncollected():
+            with losses(), uncollected(), self._adapters.checked():
                 preload_torch()
-                self._pipeline = load_pipeline(
-                    self._model, variant=self._variant, vae=self._vae, dtype=self._dtype, device=self._device
-                )
+                pipeline = self._load()
                 loaded = time.perf_counter()
-                self.render(validate({"prompt": "a warm-up", "num_inference_steps": 2}), 0, lambda: None)
+                self._warm_up()
         except (ModelUnavailable, GpuLost):
             raise
         except Exception as error:
             if isinstance(error, OutOfMemory) or fault_of(error) is Fault.OUT_OF_MEMORY:
                 raise ModelUnavailable(
-                    f"model {self._model.name} does not fit into memory; choose a smaller one or a device with more"
+                    f"model {self._model.name} does not fit into memory; choose a smaller one or a device with more, "
+                    "or let DARKROOM_OFFLOAD keep what is not being used out of it"
                 ) from error
             raise ModelUnavailable(f"model {self._model.name} cannot be loaded: {first_line(error)}") from error
         log.info(
             "model.loaded",
             model=self._model.name,
             revision=self._model.revision,
-            dtype=str(self._pipeline.dtype),
-            device=str(self._pipeline.device),
+            dtype=str(pipeline.dtype),
+            device=str(device_named(self._device)),
             load_seconds=round(loaded - began, 3),
             warm_up_seconds=round(time.perf_counter() - loaded, 3),
         )
 
-    def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
+    def _load(self) -> StableDiffusionXLPipeline:
+        pipeline = self._pipeline = load_pipeline(
+            self._model,
+            variant=self._variant,
+            vae=self._vae,
+            dtype=self._dtype,
+            device=self._device,
+            offload=self._offload != "none",
+        )
+        device = device_named(self._device)
+        check_attention(self._attention, device)
+        if self._refiner_model:
+            self._refiner = load_refiner(self._refiner_model, pipeline, self._variant)
+        pipelines = [pipeline, *filter(None, [self._refiner])]
+        for each in pipelines:
+            attend(each.unet, self._attention)
+        self._memory = Memory(pipelines, device, offload=self._offload, tiling=self._tiling)
+        return pipeline
+
+    def _warm_up(self) -> None:
+        if self._warm_up_steps:
+            # With half of it for the refiner, one step would be none.
+            asked = {"num_inference_steps": max(2, self._warm_up_steps), **_REFINED} if self._refiner else {}
+            self.render(validate(_WARM_UP | {"num_inference_steps": self._warm_up_steps} | asked), 0, lambda: None)
+
+    def check(self, prompt: Prompt) -> None:
+        """Raise `Lacking` where the prompt needs what is not installed."""
+        if self._offload == "sequential" and (prompt.loras or prompt.ip_adapters):
+            raise Lacking("loras, ip_adapters: this installation offloads by the layer, where these cannot be added")
+        if prompt.refiner != "none" and self._refiner_model is None:
+            raise Lacking("refiner: this installation has none, which DARKROOM_REFINER would name; leave it out")
+        self._adapters.check(prompt)
+
+    def render(
+        self, prompt: Prompt, seed: int, between_steps: Callable[[], None], sources: Sources = NO_SOURCES
+    ) -> Rendering:
         """Draw as `Renderer` promises; `NoPicture`, `OutOfMemory` or `GpuLost` where it cannot be done."""
-        pipeline = self._pipeline
-        if pipeline is None:
+        pipeline, memory = self._pipeline, self._memory
+        if pipeline is None or memory is None:
             raise RuntimeError("there is no model to draw with yet: load() comes first")
         if not self._drawing.acquire(blocking=False):
             raise RuntimeError("a render is under way: the renderer draws one prompt at a time")
         try:
             with losses():
-                return climb(lambda: _render(pipeline, prompt, seed, between_steps), pipeline.vae)
+                rendering, _ = climb(
+                    lambda: self._adapters.applied(
+                        pipeline,
+                        prompt,
+                        sources,
+                        lambda fitted: draw(
+                            pipeline, prompt, seed, between_steps, memory, sources, self._refiner, fitted
+                        ),
+                    ),
+                    memory.early_rungs,
+                )
+                return rendering
+        except Failed as failure:
+            # Without the frames, which hold tensors: it is kept until it was told.
+            raise failure.with_traceback(None) from None
         finally:
             self._drawing.release()
-
-
-def _render(
-    pipeline: StableDiffusionXLPipeline, prompt: Prompt, seed: int, between_steps: Callable[[], None]
-) -> Rendering:
-    import torch
-
-    from function.render.schedulers import scheduler_like
-
-    own = pipeline.scheduler
-    native = pipeline.default_sample_size * pipeline.vae_scale_factor
-    rendered = prompt.model_dump() | {
-        "width": prompt.width or native,
-        "height": prompt.height or native,
-        "seed": seed,
-        "scheduler": prompt.scheduler or type(own).__name__,
-    }
-
-    def on_step_end(_pipeline: object, _step: int, _timestep: object, tensors: dict[str, Any]) -> dict[str, Any]:
-        between_steps()
-        return tensors
-
-    arguments = {name: value for name, value in rendered.items() if name not in _OURS}
-    arguments["callback_on_step_end"] = on_step_end
-    timings = dict.fromkeys(("denoise", "decode", "encode"), 0.0)
-    pictures = []
-    try:
-        with torch.inference_mode():
-            for k in range(prompt.num_images):
-                # Schedulers remember what they drew.
-                pipeline.scheduler = scheduler_like(own, prompt.scheduler)
-                pictures.append(_picture(pipeline, arguments, (seed + k) % SEEDS, timings))
-    finally:
-        pipeline.scheduler = own
-    return Rendering(tuple(pictures), rendered, timings)
-
-
-def _picture(
-    pipeline: StableDiffusionXLPipeline, arguments: dict[str, Any], seed: int, timings: dict[str, float]
-) -> Picture:
-    import torch
-
-    from function.render.encode import pixels_of, png
-
-    began = time.perf_counter()
-    # A GPU's own noise would differ from a CPU's for the same seed.
-    generator = torch.Generator("cpu").manual_seed(seed)
-    latents = pipeline(**arguments, generator=generator, output_type="latent").images
-    check(latents)
-    drawn = time.perf_counter()
-    pixels = pixels_of(decode(pipeline.vae, latents))[0]
-    decoded = time.perf_counter()
-    body = png(pixels, {})
-    encoded = time.perf_counter()
-
-    timings["denoise"] += drawn - began
-    timings["decode"] += decoded - drawn
-    timings["encode"] += encoded - decoded
-    height, width, _ = pixels.shape
-    return Picture(body, width, height, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,14 +14,17 @@ from function.render import Model
 from function.render.manifest import mismatch, runnable
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
+    import torch
+    from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
 
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 KIND: Final = "StableDiffusionXLPipeline"
+KIND_OF_REFINER: Final = "StableDiffusionXLImg2ImgPipeline"
 KIND_OF_VAE: Final = "AutoencoderKL"
 WEIGHED: Final = ("text_encoder", "text_encoder_2", "unet", "vae")
+_READ_OF_REFINER: Final = ("text_encoder_2", "unet")
 
 # The libraries read these when they are imported.
 _OFFLINE: Final = {
@@ -66,13 +69,16 @@ def vae_named(text: str) -> Model:
 
 
 def load_pipeline(
-    model: Model, *, variant: str | None, vae: Model | None, dtype: Dtype, device: Device
+    model: Model, *, variant: str | None, vae: Model | None, dtype: Dtype, device: Device, offload: bool = False
 ) -> StableDiffusionXLPipeline:
-    """Load the pipeline onto its device, all parts in one dtype; `ModelUnavailable` or the libraries' own errors."""
+    """Load the pipeline onto its device, all parts in one dtype; `ModelUnavailable` or the libraries' own errors.
+
+    What is to be offloaded is left where the CPU reaches it.
+    """
     os.environ.update(_OFFLINE)
     folder = folder_of(model)
     folder_of_vae = folder_of(vae) if vae else None
-    _check_layout(folder)
+    _check_layout(folder, KIND, WEIGHED)
 
     # Seconds of reading, in which torch, seconds of computing, is imported.
     with ThreadPoolExecutor(1) as reading:
@@ -86,22 +92,64 @@ def load_pipeline(
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = device_named(device)
     if dtype == "auto":
-        dtype = "float16" if device == "cuda" else "float32"
-    how = {
-        "dtype": getattr(torch, dtype),
-        "use_safetensors": True,
-        "local_files_only": True,
-        "low_cpu_mem_usage": True,
-    }
+        dtype = "float16" if place.type == "cuda" else "float32"
+    how = _how(getattr(torch, dtype))
     replaced = {"vae": AutoencoderKL.from_pretrained(folder_of_vae, **how)} if folder_of_vae else {}
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         folder, variant=variant, add_watermarker=False, trust_remote_code=False, **how, **replaced
     )
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return pipeline if offload else pipeline.to(place)
+
+
+def device_named(device: Device) -> torch.device:
+    """What is meant on this machine."""
+    import torch
+
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+
+
+def load_refiner(
+    model: Model, base: StableDiffusionXLPipeline, variant: str | None
+) -> StableDiffusionXLImg2ImgPipeline:
+    """Load what goes over the base's pictures, onto its device; of what both have in common there is one.
+
+    It is given latents, so its own VAE would have nothing to do, and stays unread.
+    """
+    from diffusers import StableDiffusionXLImg2ImgPipeline
+
+    folder = folder_of(model)
+    _check_layout(folder, KIND_OF_REFINER, _READ_OF_REFINER)
+    _check_files(folder)
+    has_variant = variant and any((folder / "unet").glob(f"*.{variant}.*"))
+    refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained(
+        folder,
+        vae=base.vae,
+        variant=variant if has_variant else None,
+        add_watermarker=False,
+        trust_remote_code=False,
+        **_how(base.dtype),
+    )
+    if _equal(refiner.text_encoder_2, base.text_encoder_2):
+        refiner.text_encoder_2 = base.text_encoder_2
+    refiner.set_progress_bar_config(disable=True)
+    return refiner.to(base.device)
+
+
+def _how(dtype: torch.dtype) -> dict[str, Any]:
+    return {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "low_cpu_mem_usage": True}
+
+
+def _equal(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    import torch
+
+    tensors, others = one.state_dict(), other.state_dict()
+    return tensors.keys() == others.keys() and all(
+        tensors[name].shape == others[name].shape and torch.equal(tensors[name], others[name].to(tensors[name].device))
+        for name in tensors
+    )
 
 
 def folder_of(model: Model) -> Path:
@@ -135,7 +183,7 @@ def _check_files(*folders: Path) -> None:
                 raise ModelUnavailable(f"model {folder} {complaint}")
 
 
-def _check_layout(folder: Path) -> None:
+def _check_layout(folder: Path, wanted: str, weighed: Sequence[str]) -> None:
     try:
         index: dict[str, Any] = json.loads((folder / "model_index.json").read_bytes())
         kind = index["_class_name"]
@@ -143,11 +191,11 @@ def _check_layout(folder: Path) -> None:
         raise ModelUnavailable(
             f"model {folder} is not in diffusers' layout: its model_index.json is missing or broken"
         ) from error
-    if kind != KIND:
-        raise ModelUnavailable(f"model {folder} is a {kind}; only a {KIND} can be used")
+    if kind != wanted:
+        raise ModelUnavailable(f"model {folder} is a {kind}; only a {wanted} can be used")
     if missing := [name for name in parts_of(index) if not (folder / name).is_dir()]:
         raise ModelUnavailable(f"model {folder} lacks {', '.join(missing)}, named in its model_index.json")
-    if unsafe := [name for name in WEIGHED if not any((folder / name).glob("*.safetensors"))]:
+    if unsafe := [name for name in weighed if not any((folder / name).glob("*.safetensors"))]:
         raise ModelUnavailable(
             f"model {folder} has no *.safetensors in {', '.join(unsafe)}; other formats stay unread: "
             "save it again with safe_serialization=True"

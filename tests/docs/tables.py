@@ -1,17 +1,22 @@
-"""The README's tables, made from the code that they describe; `python -m tests.docs.tables` writes them."""
+"""The tables of README.md and docs/fields.md, made from what they show; `python -m tests.docs.tables` writes them."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from events.prompt import Prompt
 from function.config import Settings, variables
 from function.errors import DarkroomError, Failed, PromptMismatch, Retry
+from tests.docs.peers import PEERS
+from tests.leaves import leaves
 
 README: Final = Path(__file__).parents[2] / "README.md"
+FIELDS: Final = README.parent / "docs" / "fields.md"
 NOTHING: Final = "-"
 
 Row = tuple[str, ...]
@@ -20,10 +25,10 @@ Row = tuple[str, ...]
 def prompt_table() -> Iterator[Row]:
     """Every field of a prompt."""
     yield "field", "value", "default", "what it does"
-    for name, schema in Prompt.model_json_schema()["properties"].items():
+    whole = Prompt.model_json_schema()
+    for name, schema in whole["properties"].items():
         default = _default(schema["default"]) if "default" in schema else "required"
-        kind = next((kind for kind in schema.get("anyOf", ()) if kind["type"] != "null"), schema)
-        yield f"`{name}`", _values(kind), default, schema["description"]
+        yield f"`{name}`", _values(schema, whole.get("$defs", {})), default, schema["description"]
 
 
 def settings_table() -> Iterator[Row]:
@@ -57,11 +62,43 @@ def answer_table() -> Iterator[Row]:
     yield from (("; ".join(cases), *answers) for answers, cases in rows.items())
 
 
+def peers_table() -> Iterator[Row]:
+    """How many fields each peer has, and of how many there is something here."""
+    yield "server", "what was read", "its fields", "in a prompt", "in a setting", "not here"
+    for peer in PEERS:
+        counts = (peer.fields, peer.here, peer.settings, [*chain.from_iterable(peer.without.values())])
+        yield peer.name, peer.source, *(str(len(fields)) for fields in counts)
+
+
+def fields_table() -> Iterator[Row]:
+    """Every field of a prompt, however deep, and what each peer calls it."""
+    yield "field", *(peer.name for peer in PEERS)
+    for leaf in leaves():
+        theirs = [[name for name, ours in peer.here.items() if leaf in ours] for peer in PEERS]
+        yield f"`{leaf}`", *(", ".join(f"`{name}`" for name in names) or NOTHING for names in theirs)
+
+
+def without_table() -> Iterator[Row]:
+    """What of each peer's fields is in no prompt."""
+    yield "server", "field", "instead, or why not"
+    for peer in PEERS:
+        reasons: dict[str, list[str]] = {}
+        for name, setting in peer.settings.items():
+            reasons.setdefault(f"`{setting}`", []).append(name)
+        for why, names in (reasons | dict(peer.without)).items():
+            yield peer.name, ", ".join(f"`{name}`" for name in names), why
+
+
 TABLES: Final[Mapping[str, Callable[[], Iterable[Row]]]] = {
     "prompt": prompt_table,
     "settings": settings_table,
     "answers": answer_table,
+    "peers": peers_table,
+    "fields": fields_table,
+    "without": without_table,
 }
+
+PAGES: Final = (README, FIELDS)
 
 
 def with_tables(text: str) -> str:
@@ -92,23 +129,52 @@ def _answer(error: type[DarkroomError], status: int) -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value in ("", (), {}):
+    if value is None or value in ("", (), {}, []):
         return NOTHING
+    if isinstance(value, list | dict):
+        return f"`{json.dumps(value)}`"
     return f"`{value:g}`" if isinstance(value, float) and value < 1e6 else f"`{value}`"
 
 
-def _values(schema: Mapping[str, Any]) -> str:
+def _values(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        schema = parts[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
+        return " or ".join(_values(kind, parts) for kind in kinds)
     if "enum" in schema:
         return ", ".join(f"`{name}`" for name in schema["enum"])
-    if schema["type"] == "string":
-        return f"text, at most {schema['maxLength']} characters"
-    low = schema["minimum"]
-    high = schema["maximum"] if "maximum" in schema else schema["exclusiveMaximum"] - 1
-    if high == 2**64 - 1:
-        high = "2^64 - 1"
+    match schema["type"]:
+        case "array" if "prefixItems" in schema:
+            return f"[{', '.join(_values(item, parts) for item in schema['prefixItems'])}]"
+        case "array":
+            return f"list of {_amount(schema, 'Items')}: {_values(schema['items'], parts)}"
+        case "object":
+            return f"object: {', '.join(f'`{name}`' for name in schema['properties'])}"
+        case "string":
+            return f"text, {_amount(schema, 'Length')} characters" if "maxLength" in schema else "text"
+        case "boolean":
+            return "`true`, `false`"
+    return _number(schema)
+
+
+def _amount(schema: Mapping[str, Any], what: str) -> str:
+    most, least = schema.get(f"max{what}"), schema.get(f"min{what}")
+    if least is None:
+        return f"at most {most}"
+    return f"{most}" if least == most else f"{least} to {most}"
+
+
+def _number(schema: Mapping[str, Any]) -> str:
     kind = f"multiple of {schema['multipleOf']}" if "multipleOf" in schema else schema["type"]
-    return f"{kind}, {low} to {high}"
+    low = f"{schema['minimum']}" if "minimum" in schema else f"more than {schema['exclusiveMinimum']}"
+    if schema.get("exclusiveMaximum") == 2**64:
+        return f"{kind}, {low} to 2^64 - 1"
+    if "maximum" in schema:
+        return f"{kind}, {low} to {schema['maximum']}"
+    return f"{kind}, {low} to less than {schema['exclusiveMaximum']}"
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text("utf-8")), "utf-8")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text("utf-8")), "utf-8")

@@ -1,15 +1,15 @@
-"""The README's tables say what the code does."""
+"""The tables of the pages say what the code does."""
 
 from __future__ import annotations
 
 from events.prompt import Prompt
 from function.config import variables
 from function.errors import DarkroomError, Failed
-from tests.docs.tables import README, TABLES, answer_table, with_tables
+from tests.docs.tables import PAGES, README, TABLES, answer_table, with_tables
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    text = README.read_text("utf-8")
+    text = "".join(page.read_text("utf-8") for page in PAGES)
     assert text == with_tables(text), "run: make docs"
     assert {name for name in TABLES if f"<!-- table: {name} -->\n" in text} == set(TABLES)
 
@@ -24,7 +24,8 @@ def test_a_changed_table_is_noticed() -> None:
 
 def test_every_error_has_a_row() -> None:
     cases = {case for row in answer_table() for case in row[0].split("; ")}
-    for error in errors(DarkroomError):
+    # The doors of docs/generate.md have some of their own, and a table there.
+    for error in (error for error in errors(DarkroomError) if error.__module__ == Failed.__module__):
         # A failure or a trouble without a case of its own is in its parent's row.
         assert error.case in cases, error.__name__
     assert Failed.case in cases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -91,6 +92,42 @@ def test_a_model_of_another_kind(model: Path) -> None:
     assert vae == f"the VAE in {model} is not in diffusers' layout: its config.json is missing or broken"
 
 
+def test_a_refiner_is_looked_at_as_the_model_is(model: Path) -> None:
+    refiner = Path(shutil.copytree(model, model.parent / "refiner"))
+    said = said_of(model, DARKROOM_REFINER=str(refiner))
+    kinds = "is a StableDiffusionXLPipeline; only a StableDiffusionXLImg2ImgPipeline can be used"
+    assert said.sentences() == [f"the refiner in {refiner} {kinds}"]
+    assert said.mends("model-there")[0].startswith("darkroom prefetch stabilityai/stable-diffusion-xl-refiner-1.0@")
+    index = refiner / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_bytes()) | {"_class_name": "StableDiffusionXLImg2ImgPipeline"}))
+    (changed,) = of_model(model, DARKROOM_REFINER=str(refiner))
+    assert f"the refiner in {refiner} is not what its SHA256SUMS lists: model_index.json has changed" in changed
+    listed_anew(refiner)
+    assert of_model(model, DARKROOM_REFINER=str(refiner)) == []
+    (kind,) = of_model(refiner)
+    assert kind.endswith("is a StableDiffusionXLImg2ImgPipeline; only a StableDiffusionXLPipeline can be used")
+    assert said_of(model, DARKROOM_REFINER="owner/name@main").mends("model-there") == [
+        "export DARKROOM_REFINER=owner/name@COMMIT  # the 40 hex digits of it"
+    ]
+
+
+def test_adapters_are_what_their_list_says(tmp_path: Path) -> None:
+    list_of_them, weights = tmp_path / "adapters.json", tmp_path / "ink.safetensors"
+    header = json.dumps({"unet.lora": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    weights.write_bytes(len(header).to_bytes(8, "little") + header + b"x")
+    entry = {"kind": "lora", "path": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    said = said_of(MODEL, DARKROOM_ADAPTERS=str(list_of_them))
+    assert said.wrong("model-there") == [f"adapters {list_of_them} cannot be read: No such file or directory"]
+    mend = f"darkroom prefetch adapters.json {tmp_path}  # adapters.json is your list, see docs/adapters.md"
+    assert said.mends("model-there") == [mend]
+    list_of_them.write_text(json.dumps({"ink": entry}))
+    assert of_model(MODEL, DARKROOM_ADAPTERS=str(list_of_them)) == []
+    weights.write_bytes(weights.read_bytes()[:-1] + b"y")
+    changed = said_of(MODEL, DARKROOM_ADAPTERS=str(list_of_them))
+    assert changed.wrong("model-hashed")[0].startswith(f"adapter ink: {weights} has the sha256 ")
+    assert changed.mends("model-hashed") == [mend]
+
+
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     said = said_of(gone, DARKROOM_MODEL_VARIANT="fp16")
@@ -111,6 +148,9 @@ def test_a_mistyped_model_is_one_where_pictures_are_drawn(tmp_path: Path) -> Non
     elsewhere = {"PYTHONPATH": str(tmp_path)}
     skipped = said_of("/modles/sdxl", **elsewhere)
     assert skipped.sentences("skipped") == ["/modles, where the model lies, is not mounted here"]
+    more = {"DARKROOM_REFINER": "/modles/refiner", "DARKROOM_ADAPTERS": "/modles/adapters.json"}
+    skipped = said_of("/modles/sdxl", **more, **elsewhere)
+    assert (skipped.states("model-there"), len(skipped.findings)) == ({"skipped"}, 3)
     assert said_of("owner/name", DARKROOM_MODEL_REVISION=REVISION, **elsewhere).states("model-there") == {"skipped"}
 
 

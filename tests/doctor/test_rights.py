@@ -30,8 +30,12 @@ Policy = dict[str, Any]
 
 
 def policy(name: str) -> Policy:
-    loaded: Policy = json.loads((POLICIES / f"{name}.json").read_text("utf-8"))
-    return loaded
+    """As the files have it; render has two, where prompts may take pictures from buckets."""
+    loaded: list[Policy] = [
+        json.loads((POLICIES / f"{file}.json").read_text("utf-8"))
+        for file in ((name, "inputs") if name == "render" else (name,))
+    ]
+    return loaded[0] | {"Statement": [statement for one in loaded for statement in one["Statement"]]}
 
 
 def everything() -> Policy:
@@ -77,7 +81,7 @@ LACKING: Final = {
 
 
 class Accounts:
-    """Users of a MinIO, each with a policy on two buckets of the test's own."""
+    """Users of a MinIO, each with a policy on three buckets of the test's own."""
 
     def __init__(self, minio: Minio) -> None:
         self._minio = minio
@@ -86,7 +90,8 @@ class Accounts:
             credentials=StaticProvider(minio.access_key, minio.secret_key),
             secure=False,
         )
-        self.images, self.prompts = new_bucket(minio, "images"), new_bucket(minio, "prompts")
+        self.images, self.prompts, self.inputs = (new_bucket(minio, name) for name in ("images", "prompts", "inputs"))
+        minio.client.put_object(Bucket=self.inputs, Key="there", Body=b"x")
         # Something below each prefix: MinIO answers 404 for what is missing even to who may not read.
         for prefix in OWN:
             minio.client.put_object(Bucket=self.images, Key=f"{prefix}there", Body=b"x")
@@ -98,13 +103,16 @@ class Accounts:
     def settings(self, allowed: Policy, folder: Path) -> dict[str, str]:
         """The environment of a new user who may do only that."""
         name, secret = f"user-{secrets.token_hex(4)}", secrets.token_hex(20)
-        text = json.dumps(allowed).replace(":::images", f":::{self.images}").replace(":::prompts", f":::{self.prompts}")
+        text = json.dumps(allowed)
+        for called, bucket in (("images", self.images), ("prompts", self.prompts), ("inputs", self.inputs)):
+            text = text.replace(f":::{called}", f":::{bucket}")
         file = folder / f"{name}.json"
         file.write_text(text, "utf-8")
         self._admin.user_add(name, secret)
         self._admin.policy_add(name, str(file))
         self._admin.policy_set(name, name)
         buckets = {"DARKROOM_IMAGE_BUCKET": self.images, "DARKROOM_PROMPT_BUCKETS": self.prompts}
+        buckets |= {"DARKROOM_INPUT_BUCKETS": self.inputs}
         return self._minio.environment | buckets | {"AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": secret}
 
 
@@ -129,7 +137,7 @@ def rights(name: str) -> Rights:
     reads: set[str] = set()
     writes: set[str] = set()
     deletes: set[str] = set()
-    prompts = checks = False
+    prompts = inputs = checks = False
     for rule in policy(name)["Statement"]:
         actions = {rule["Action"]} if isinstance(rule["Action"], str) else set(rule["Action"])
         resources = [rule["Resource"]] if isinstance(rule["Resource"], str) else rule["Resource"]
@@ -139,12 +147,13 @@ def rights(name: str) -> Rights:
                 checks = checks or actions >= {"s3:PutObject", "s3:DeleteObject"}
                 continue
             prompts = prompts or (bucket == "prompts" and "s3:GetObject" in actions)
+            inputs = inputs or (bucket == "inputs" and "s3:GetObject" in actions)
             if bucket == "images" and key:
                 for action, prefixes in (("Get", reads), ("Put", writes), ("Delete", deletes)):
                     if f"s3:{action}Object" in actions:
                         prefixes.add(key.removesuffix("*"))
     have = (tuple(sorted(found)) for found in (reads, writes, deletes))
-    return Rights(next(have), next(have), next(have), prompts, checks)
+    return Rights(next(have), next(have), next(have), prompts, inputs, checks)
 
 
 @pytest.mark.parametrize("name", PROCESSES)

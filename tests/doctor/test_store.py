@@ -59,20 +59,24 @@ def test_seaweedfs_is_sound_and_has_no_notifications_which_is_said(seaweedfs: Se
 
 
 def test_missing_buckets_are_said_and_made_with_fix(seaweedfs: SeaweedFS) -> None:
-    one, other = (f"{name}-{secrets.token_hex(6)}" for name in ("images", "prompts"))
-    settings = seaweedfs.environment | {"DARKROOM_IMAGE_BUCKET": one, "DARKROOM_PROMPT_BUCKETS": other}
+    called = {
+        f"DARKROOM_{name}": f"{name.partition('_')[0].lower()}-{secrets.token_hex(6)}"
+        for name in ("IMAGE_BUCKET", "PROMPT_BUCKETS", "INPUT_BUCKETS")
+    }
+    settings, missing = seaweedfs.environment | called, [*called.values()]
     without = report(settings, "buckets", "rights")
-    assert without.sentences() == [f"bucket {one} does not exist", f"bucket {other} does not exist"]
-    assert without.mends("bucket-there") == ["darkroom doctor --fix"] * 2
+    assert without.sentences() == [f"bucket {name} does not exist" for name in missing]
+    assert without.mends("bucket-there") == ["darkroom doctor --fix"] * 3
     assert without.states("may-list") == {"unknown"}
-    assert not {one, other} & {bucket["Name"] for bucket in seaweedfs.client.list_buckets()["Buckets"]}
+    assert not {*missing} & {bucket["Name"] for bucket in seaweedfs.client.list_buckets()["Buckets"]}
     made = report(settings, "buckets", "rights", options=["--fix"])
     assert made.sentences() == []
     assert [finding["sentence"] for finding in made.of("bucket-there")] == [
-        f"bucket {one} was made",
-        f"bucket {other} was made",
+        f"bucket {name} was made" for name in missing
     ]
     assert made.states("may-claim") == {"ok"}
+    read = [finding["sentence"].partition(" what")[0] for finding in made.of("may-read")]
+    assert read == [f"in bucket {name}" for name in missing]
 
 
 def test_rules_that_take_away_what_must_stay(minio: Minio) -> None:

@@ -116,7 +116,7 @@ INVALID_PROMPTS = [
     prompt("a seed of 65 bits", GOOD | {"seed": 2**64}, "seed"),
     prompt("a fractional seed", GOOD | {"seed": 1.5}, "seed"),
     prompt("17 pictures", GOOD | {"num_images": 17}, "num_images"),
-    prompt("an unknown scheduler", GOOD | {"scheduler": "Euler"}, "scheduler"),
+    prompt("an unknown scheduler", GOOD | {"scheduler": "Eular"}, "scheduler"),
     prompt("a lone surrogate", {"prompt": "\ud800"}, "prompt"),
     prompt(
         "seven faults at once",

@@ -1,8 +1,7 @@
-"""A `Renderer` that draws real PNGs without torch, so that a process that is killed is back in a second."""
+"""A `Renderer` that draws real pictures without torch, so that a process that is killed is back in a second."""
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import threading
@@ -11,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from PIL import Image
+import numpy as np
 
 from events.prompt import Prompt
-from function.render import Model, Picture, Rendering
+from function.errors import Lacking
+from function.render import NO_SOURCES, Model, Picture, Rendering, Sources
 
 # A prompt that holds this kills the process that draws it.
 DEADLY: Final = "deadly"
@@ -36,7 +36,15 @@ class Drawing:
     def load(self) -> None:
         """Nothing is needed."""
 
-    def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
+    def check(self, prompt: Prompt) -> None:
+        """Noise needs no refiner, and there is none."""
+        if prompt.refiner != "none":
+            raise Lacking("refiner: there is none where noise is drawn")
+
+    def render(
+        self, prompt: Prompt, seed: int, between_steps: Callable[[], None], sources: Sources = NO_SOURCES
+    ) -> Rendering:
+        del sources
         began = time.monotonic()
         if self._log:
             with self._log.open("a") as log:
@@ -53,9 +61,7 @@ class Drawing:
 
     @staticmethod
     def _picture(width: int, height: int, seed: int) -> Picture:
-        body = io.BytesIO()
-        Image.frombytes("RGB", (width, height), os.urandom(3 * width * height)).save(body, "PNG")
-        return Picture(body.getvalue(), width, height, seed)
+        return Picture(np.frombuffer(os.urandom(3 * width * height), np.uint8).reshape(height, width, 3), seed)
 
 
 def renders(log: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any, get_args
 
 import pytest
@@ -13,37 +14,53 @@ from pydantic import ValidationError
 
 from events import IMAGE_COMPLETED, IMAGE_FAILED
 from events.envelope import MAX_ATTRIBUTE, encode_json, read, write
-from events.outcome import UNRECORDED, Code, Image, Outcome, completed, failed
-from events.prompt import MAX_FAULTS, Fault, InvalidPrompt, Prompt, validate
+from events.outcome import UNRECORDED, Code, File, Image, Outcome, completed, failed
+from events.prompt import MAX_FAULTS, Fault, InvalidPrompt, Prompt, canonical, faults_of, validate
+from events.prompt.delivery import MOST_FILES
+from events.prompt.validation import MAX_PROMPT
 from events.request import COPIED, ObjectRef, Request, from_object
+from function import layout
 from tests.contract.validate import validated
+from tests.darkroom import without_urls
 from tests.events.values import JSON, TEXT
 
 CODES: tuple[Code, ...] = get_args(Code)
 REQUEST = Request("s3://prompts", "one", {"prompt": "a red star"})
 MODEL = {"name": "models/shapes", "revision": "0" * 40}
+DRAWN_BY: Any = {
+    "software": dict.fromkeys(("accelerate", "diffusers", "peft", "torch", "transformers", "xformers"), "10.10.10"),
+    "device": "NVIDIA RTX PRO 6000 Blackwell Server Edition, bfloat16",
+}
 LIMIT = 64 << 10
 EXPIRY = "2026-11-24T10:00:00+00:00"
 
 
-def image(index: int = 0) -> Image:
-    return Image(
-        bucket="images",
-        key=f"images/{REQUEST.key}/{index}.png",
-        sha256="0" * 64,
-        size=1000,
-        seed=2**64 - 1,
-        width=2048,
-        height=2048,
-        content_type="image/png",
+def image(index: int = 0, outputs: int = 1, prefix: str = layout.IMAGES) -> Image:
+    first, *others = (
+        {
+            "bucket": "images",
+            "key": layout.image(REQUEST.key, index, "png", output, prefix),
+            "sha256": "0" * 64,
+            "size": 1000,
+            "width": 2048,
+            "height": 2048,
+            "content_type": "image/png",
+        }
+        for output in range(outputs)
     )
+    renditions = {"renditions": [File.model_validate(other) for other in others]} if others else {}
+    return Image.model_validate(first | {"seed": 2**64 - 1, "pixels_sha256": "1" * 64} | renditions)
 
 
-def completion(request: Request = REQUEST, *, images: int = 1, **prompt: Any) -> Outcome:
+def completion(request: Request = REQUEST, *, images: int = 1, prefix: str = layout.IMAGES, **prompt: Any) -> Outcome:
     filled = {"width": 64, "height": 64, "seed": 0, "scheduler": "EulerDiscreteScheduler"}
-    rendered = Prompt.model_validate({"prompt": "a red star"} | filled | prompt).model_dump()
-    pictures = [image(index) for index in range(images)]
-    return completed(request, "/darkroom", pictures, rendered, MODEL, {"render": 1.23456, "encode": 0.1})
+    asked = Prompt.model_validate({"prompt": "a red star"} | filled | prompt)
+    rendered = asked.model_dump()
+    pictures = [image(index, len(asked.outputs), prefix) for index in range(images)]
+    # As much as there may be to say of each.
+    remarks = [{"seed": 2**64 - 1, "what": "decoded_again"}] * 3 * images
+    timings = {"render": 1.23456, "encode": 0.1}
+    return completed(request, "/darkroom", pictures, rendered, MODEL, timings, remarks=remarks, **DRAWN_BY)
 
 
 def failure(request: Request = REQUEST, code: Code = "invalid_prompt", *faults: Fault) -> Outcome:
@@ -58,13 +75,13 @@ def test_every_outcome_keeps_to_the_contract() -> None:
 
 def test_a_rendered_prompt_says_its_defaults_too() -> None:
     prompt = {"prompt": "a", "width": 64, "height": 64, "seed": 1, "scheduler": "the model's own"}
-    event = completed(REQUEST, "/darkroom", [], prompt, MODEL, {}).event
+    event = completed(REQUEST, "/darkroom", [], prompt, MODEL, {}, **DRAWN_BY).event
     assert event["data"]["prompt"] == validate({"prompt": "a"}).model_dump() | prompt
 
 
 def test_what_the_contract_does_not_promise_is_not_emitted() -> None:
     with pytest.raises(ValidationError, match="extra"):
-        completed(REQUEST, "/darkroom", [], {"prompt": "a", "unpromised": 1}, MODEL, {})
+        completed(REQUEST, "/darkroom", [], {"prompt": "a", "unpromised": 1}, MODEL, {}, **DRAWN_BY)
     with pytest.raises(ValidationError, match="code"):
         failed(REQUEST, "/darkroom", "bad_luck", "it cannot be drawn")  # type: ignore[arg-type]
 
@@ -106,6 +123,7 @@ def test_completion_says_what_was_made() -> None:
             "sha256": "0" * 64,
             "size": 1000,
             "seed": 2**64 - 1,
+            "pixels_sha256": "1" * 64,
             "width": 2048,
             "height": 2048,
             "content_type": "image/png",
@@ -114,6 +132,7 @@ def test_completion_says_what_was_made() -> None:
     assert event["data"]["prompt"]["prompt"] == "a red star"
     assert event["data"]["model"] == MODEL
     assert event["data"]["timings"] == {"render": 1.235, "encode": 0.1}
+    assert {name: event["data"][name] for name in DRAWN_BY} == DRAWN_BY
     assert event["data"]["key"] == REQUEST.key
 
 
@@ -168,6 +187,17 @@ def test_urls_are_added_to_the_images_alone() -> None:
     assert encode_json(told) == before
 
 
+def test_renditions_have_urls_of_their_own() -> None:
+    outcome = completion(images=2, outputs=[{}, {"format": "webp"}, {"max_side": 64}])
+    told = validated(outcome.with_urls(lambda key: {"url": f"https://images.example/{key}"}))
+    for index, one in enumerate(told["data"]["images"]):
+        keys = [rendition["key"] for rendition in one["renditions"]]
+        assert keys == [f"images/{REQUEST.key}/{index}-1.png", f"images/{REQUEST.key}/{index}-2.png"]
+        urls = [rendition["url"] for rendition in one["renditions"]]
+        assert urls == [f"https://images.example/{key}" for key in keys]
+    assert without_urls(told) == outcome.event
+
+
 def test_failure_has_no_urls() -> None:
     def refuse(key: str) -> dict[str, str]:
         raise AssertionError(f"there is no image {key}")
@@ -178,8 +208,9 @@ def test_failure_has_no_urls() -> None:
 
 # Four bytes each, and two for a sign that JSON escapes.
 @pytest.mark.parametrize("sign", ["a", "\u00e9", "\u8d64", "\U0001f31f", '"', "\\", "\n"])
+@pytest.mark.parametrize("outputs", [1, 2, 8])
 @pytest.mark.parametrize("dropped", [True, False])
-def test_largest_completion_fits_into_64_kib(sign: str, *, dropped: bool) -> None:
+def test_largest_completion_fits_into_64_kib(sign: str, outputs: int, *, dropped: bool) -> None:
     context = dict.fromkeys(COPIED, "\U0001f31f" * (MAX_ATTRIBUTE // 4))
     ref = ObjectRef("b" * 63, "\u8d64" * 340 + ".json", "v" * 36, "e" * 35, 1 << 20)
     request = (
@@ -187,18 +218,25 @@ def test_largest_completion_fits_into_64_kib(sign: str, *, dropped: bool) -> Non
         if dropped
         else Request("/tests", "\U0001f31f" * (MAX_ATTRIBUTE // 4), {}, context=context)
     )
-    most = {
-        "prompt": "a" + sign * 3999,
-        "negative_prompt": sign * 4000,
+    most: dict[str, Any] = {
+        "prompt": "a",
+        "negative_prompt": "",
         "width": 2048,
         "height": 2048,
         "num_inference_steps": 150,
         "guidance_scale": 29.999999999999996,
         "seed": 2**64 - 1,
-        "num_images": 16,
+        "num_images": MOST_FILES // outputs,
         "scheduler": "EulerAncestralDiscreteScheduler",
+        "outputs": [{"format": "jpeg", "quality": 100, "max_side": 2048}] * outputs,
+        "destination": {"prefix": "a" * 64},
     }
-    outcome = completion(request, images=16, **most)
+    # As many of the signs as there may be.
+    for name, place in product(("prompt", "negative_prompt"), reversed(range(12))):
+        longer = most | {name: f"{most[name]}{sign * 2**place}"}
+        most = most if faults_of(longer) else longer
+    assert len(canonical(validate(most).model_dump())) > MAX_PROMPT - 500 or len(most["negative_prompt"]) > 3900
+    outcome = completion(request, images=MOST_FILES // outputs, prefix="a" * 64, **most)
     told = outcome.with_urls(lambda _key: {"url": "u" * 1000, "url_expires_at": EXPIRY})
     headers, body = write(told)
     assert len(body) + sum(map(len, headers.values())) <= LIMIT

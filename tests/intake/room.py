@@ -37,6 +37,7 @@ def drawn(request: Request) -> Outcome:
         bucket="images",
         key=layout.image(request.key, 0),
         sha256="f" * 64,
+        pixels_sha256="e" * 64,
         size=10,
         seed=7,
         width=64,
@@ -44,7 +45,9 @@ def drawn(request: Request) -> Outcome:
         content_type="image/png",
     )
     model = {"name": "shapes", "revision": None}
-    return completed(request, "/darkroom", [image], prompt.model_dump(), model, {"render": 1.0})
+    return completed(
+        request, "/darkroom", [image], prompt.model_dump(), model, {"render": 1.0}, software={}, device="cpu"
+    )
 
 
 class WatchedSink(RecordingSink):

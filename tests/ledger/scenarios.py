@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from events.outcome import failed
 from events.request import Request
 from function import layout
 from function.errors import Busy, Draining, GpuLost, InProgress, PromptMismatch, SinkDown, StoreDown
+from function.finish import File, Finished
 from function.images import Images
-from function.render import Model, Picture
+from function.render import Model
 from tests.darkroom import eventually
 from tests.ledger.stage import Stage, attempts, drawn, end_with, held, new_request, refused
 
@@ -280,37 +282,54 @@ def of_two_racers_one_wins(stage: Stage) -> None:
             assert len(attempts(stage, request)) == 1
 
 
+def finished(body: bytes, width: int, height: int, seed: int, *renditions: bytes) -> Finished:
+    files = File(body, width, height), *(File(one, 8, 8, "image/webp", "webp") for one in renditions)
+    return Finished(files, seed, hashlib.sha256(body).hexdigest())
+
+
 def an_image_that_is_there_counts(stage: Stage) -> None:
     request = new_request()
     model = Model("modèle/shapes", "r1")
-    first = Images(stage.store).keep(request, 0, Picture(b"first picture", 128, 64, 2**64 - 1), model)
+    first = Images(stage.store).keep(request, 0, finished(b"first picture", 128, 64, 2**64 - 1), model)
     assert (first.size, first.seed, first.width, first.height) == (13, 2**64 - 1, 128, 64)
-    second = Images(stage.store).keep(request, 0, Picture(b"second", 64, 128, 7), model)
+    second = Images(stage.store).keep(request, 0, finished(b"second", 64, 128, 7), model)
     assert second == first
     stored = stage.store.read(first.key)
     assert stored is not None
     assert stored.body == b"first picture"
     assert stored.metadata["sha256"] == first.sha256
-    other = Images(stage.store).keep(request, 1, Picture(b"second", 64, 128, 7), model)
+    other = Images(stage.store).keep(request, 1, finished(b"second", 64, 128, 7), model)
     assert other.key != first.key
     assert other.sha256 != first.sha256
+
+
+def each_file_that_is_there_counts(stage: Stage) -> None:
+    request, model = new_request(), Model("shapes")
+    # One attempt has stored the picture, and died before its renditions.
+    first = Images(stage.store).keep(request, 0, finished(b"picture", 64, 64, 1), model)
+    assert first.renditions is None
+    whole = Images(stage.store).keep(request, 0, finished(b"again", 32, 32, 2, b"small", b"tiny"), model)
+    assert (whole.sha256, whole.seed, whole.pixels_sha256) == (first.sha256, 1, first.pixels_sha256)
+    keys = [(rendition.key, rendition.size) for rendition in whole.renditions or ()]
+    assert keys == [(f"images/{request.key}/0-{output}.webp", size) for output, size in ((1, 5), (2, 4))]
+    assert Images(stage.store).keep(request, 0, finished(b"more", 8, 8, 3, b"other", b"others"), model) == whole
 
 
 def another_prompts_image_is_refused(stage: Stage) -> None:
     request = new_request("a red star")
     other = new_request("a blue star", request.id)
     model = Model("shapes")
-    kept = Images(stage.store).keep(request, 0, Picture(b"red", 64, 64, 1), model)
+    kept = Images(stage.store).keep(request, 0, finished(b"red", 64, 64, 1), model)
     with refused(PromptMismatch):
-        Images(stage.store).keep(other, 0, Picture(b"blue", 64, 64, 1), model)
-    assert Images(stage.store).keep(request, 0, Picture(b"red again", 64, 64, 1), model) == kept
+        Images(stage.store).keep(other, 0, finished(b"blue", 64, 64, 1), model)
+    assert Images(stage.store).keep(request, 0, finished(b"red again", 64, 64, 1), model) == kept
 
 
 def a_lost_answer_to_the_image_changes_nothing(stage: Stage) -> None:
     request = new_request()
     with stage.answer_lost() as store:
-        image = Images(store).keep(request, 0, Picture(b"picture", 64, 64, 1), Model("shapes"))
-    assert image == Images(stage.store).keep(request, 0, Picture(b"another", 64, 64, 1), Model("shapes"))
+        image = Images(store).keep(request, 0, finished(b"picture", 64, 64, 1), Model("shapes"))
+    assert image == Images(stage.store).keep(request, 0, finished(b"another", 64, 64, 1), Model("shapes"))
     assert image.size == 7
 
 
@@ -337,6 +356,7 @@ SCENARIOS: Final[list[Callable[[Stage], None]]] = [
     a_zombie_comes_too_late,
     of_two_racers_one_wins,
     an_image_that_is_there_counts,
+    each_file_that_is_there_counts,
     another_prompts_image_is_refused,
     a_lost_answer_to_the_image_changes_nothing,
 ]

@@ -66,7 +66,7 @@ def drawn(request: Request, seconds: float = 1.0) -> Outcome:
     prompt = {"prompt": "ein Stern, grün", "width": 64, "height": 64, "seed": 7, "scheduler": "EulerDiscreteScheduler"}
     # What JSON can name and UTF-8 cannot hold has to come back, too.
     model = {"name": "ein Stern, grün \ud800", "revision": None}
-    return completed(request, "/darkroom", [], prompt, model, {"render": seconds})
+    return completed(request, "/darkroom", [], prompt, model, {"render": seconds}, software={}, device="cpu")
 
 
 def attempts(stage: Stage, request: Request) -> list[Attempt]:

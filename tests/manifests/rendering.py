@@ -30,6 +30,10 @@ SENSELESS: Final = {
     "overlays/aws + doctor",
     # Has it already.
     *(f"overlays/{name} + components/kafka-broker" for name in ("kafka", "keda")),
+    # Nobody wakes a pod there for who waits, and the network policy lets in the broker's dispatcher alone.
+    "overlays/keda + components/generate",
+    # Its model is in the image, so there is no Job that fetches one, and no volume.
+    *(f"overlays/local + components/{name}" for name in ("adapters", "refiner")),
     # Has no GPU.
     *(f"overlays/local + components/gpu/{name}" for name in ("gke", "karpenter", "eks-auto")),
 }

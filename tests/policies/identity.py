@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from botocore.config import Config
 
 from tests.backstops.house import House
 from tests.darkroom import REPOSITORY
+from tests.docs.test_readme import RUN, blocks
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -57,12 +59,26 @@ class Identity:
         )
 
 
+def as_the_page_says(word: str) -> dict[str, Any]:
+    """The policy that comes of the one command on the page that has this word."""
+    (command,) = [block.text for block in blocks((FOLDER / "README.md").read_text("utf-8")) if word in block.text]
+    done = subprocess.run([*RUN["sh"], command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    policy: dict[str, Any] = json.loads(done.stdout)
+    return policy
+
+
+def with_buckets(policy: dict[str, Any], **buckets: str) -> dict[str, Any]:
+    """The policy, with another name for each of these buckets."""
+    text = json.dumps(policy)
+    for called, name in buckets.items():
+        text = text.replace(f"{ARN}{called}", ARN + name)
+    named: dict[str, Any] = json.loads(text)
+    return named
+
+
 def document(name: str, images: str = "images", prompts: str = "prompts") -> dict[str, Any]:
     """The policy in a file, with the two buckets' names put in as its reader is told to."""
-    text = (FOLDER / f"{name}.json").read_text("utf-8")
-    text = text.replace(f"{ARN}images", ARN + images).replace(f"{ARN}prompts", ARN + prompts)
-    policy: dict[str, Any] = json.loads(text)
-    return policy
+    return with_buckets(json.loads((FOLDER / f"{name}.json").read_text("utf-8")), images=images, prompts=prompts)
 
 
 def grants(policy: dict[str, Any]) -> set[Grant]:
@@ -82,8 +98,8 @@ def several(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def identity(name: str, house: House) -> Identity:
-    """Temporary credentials, as a role has them, which MinIO itself holds to the policy."""
+def identity(name: str, house: House, wanted: dict[str, Any] | None = None) -> Identity:
+    """Temporary credentials, as a role has them, which MinIO itself holds to the policy of this name, or to another."""
     server = house.server
     service = boto3.session.Session().client(
         "sts",
@@ -92,7 +108,7 @@ def identity(name: str, house: House) -> Identity:
         aws_secret_access_key=server.secret_key,
         region_name=server.environment["AWS_REGION"],
     )
-    policy = json.dumps(document(name, house.images, house.prompts), separators=(",", ":"))
+    policy = json.dumps(wanted or document(name, house.images, house.prompts), separators=(",", ":"))
     given = service.assume_role(RoleArn="arn:aws:iam::0:role/any", RoleSessionName=name, Policy=policy)["Credentials"]
     keys = {
         "AWS_ACCESS_KEY_ID": given["AccessKeyId"],

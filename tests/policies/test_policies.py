@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
-from botocore.exceptions import ClientError
 
 from function import check_store, layout
 from tests.backstops.house import House
 from tests.darkroom import REPOSITORY
+from tests.policies.attempts import tried_by
 from tests.policies.identity import ARN, IDENTITIES, Identity, document, grants, identity
 from tests.policies.work import Made, do_all
 from tests.servers.minio import Minio
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import VersioningConfigurationTypeDef
 
 SECURITY: Final = (REPOSITORY / "SECURITY.md").read_text("utf-8")
 # Where all of ours lies in the image bucket, and where nothing of ours does.
@@ -64,7 +60,7 @@ def test_whatever_it_does_not_allow_is_refused(
         house = House.on(minio, tmp_path_factory.mktemp(name), running)
         held = identity(name, house)
         granted = grants(document(name, house.images, house.prompts))
-        tried = {access: refused(attempt) for access, attempt in attempts(held).items()}
+        tried = tried_by(held, house.images, PREFIXES) | tried_by(held, house.prompts)
     may = {access for access, denied in tried.items() if not denied}
     assert may == {access for access in tried if any(grant.covers(*access) for grant in granted)}
     # In so many words, whatever the files come to say.
@@ -73,47 +69,16 @@ def test_whatever_it_does_not_allow_is_refused(
     assert (("s3:PutObject", f"{house.images}/records/x") in may) == (name in ("render", "intake"))
 
 
-def attempts(held: Identity) -> dict[tuple[str, str], Callable[[], object]]:
-    """Everything that somebody could try on the buckets of the house, by what it needs."""
-    client, house = held.client, held.house
-    versioned: VersioningConfigurationTypeDef = {"Status": "Enabled"}
-    tries: dict[tuple[str, str], Callable[[], object]] = {}
-    for bucket, prefixes in ((house.images, PREFIXES), (house.prompts, ("",))):
-        tries |= {
-            ("s3:ListBucket", bucket): partial(client.list_objects_v2, Bucket=bucket),
-            ("s3:DeleteBucket", bucket): partial(client.delete_bucket, Bucket=bucket),
-            ("s3:GetBucketPolicy", bucket): partial(client.get_bucket_policy, Bucket=bucket),
-            ("s3:PutBucketVersioning", bucket): partial(
-                client.put_bucket_versioning, Bucket=bucket, VersioningConfiguration=versioned
-            ),
-        }
-        for key in (f"{prefix}x" for prefix in prefixes):
-            tries |= {
-                ("s3:PutObject", f"{bucket}/{key}"): partial(client.put_object, Bucket=bucket, Key=key),
-                ("s3:GetObject", f"{bucket}/{key}"): partial(client.get_object, Bucket=bucket, Key=key),
-                ("s3:DeleteObject", f"{bucket}/{key}"): partial(client.delete_object, Bucket=bucket, Key=key),
-            }
-    return tries
-
-
-def refused(attempt: Callable[[], object]) -> bool:
-    """Whether it is denied; that there is nothing to read is no denial."""
-    try:
-        attempt()
-    except ClientError as error:
-        return error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    return False
-
-
 def test_security_lists_what_all_are_granted_together() -> None:
-    rows = re.findall(r"^\| (each prompt|image) bucket(, `claims/\*` only)? \| ([^|]+) \|", SECURITY, re.MULTILINE)
+    rows = re.findall(r"^\| (each \w+|image) bucket(, `claims/\*` only)? \| ([^|]+) \|", SECURITY, re.MULTILINE)
     said = {
         (bucket, bool(claims), action) for bucket, claims, actions in rows for action in re.findall("`(.+?)`", actions)
     }
-    granted = {grant for name in IDENTITIES for grant in grants(document(name))}
+    called = {"images": "image", "prompts": "each prompt", "inputs": "each input"}
+    granted = {grant for name in (*IDENTITIES, "inputs") for grant in grants(document(name))}
     assert said == {
         (
-            "image" if one.resource.startswith("images") else "each prompt",
+            called[one.resource.partition("/")[0]],
             one.action == "s3:DeleteObject" and one.resource.startswith(f"images/{layout.CLAIMS}"),
             one.action,
         )

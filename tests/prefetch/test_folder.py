@@ -95,15 +95,6 @@ def test_nothing_is_written_outside_of_the_folder(hub: Hub, tmp_path: Path) -> N
     assert [path for path in written if not Path(path).is_relative_to(folder)] == []
 
 
-@pytest.fixture(scope="module")
-def namespaces() -> None:
-    """Skips where nobody may mount anything, not even for himself; with CI=true it fails."""
-    if subprocess.run([*UNSHARED, "true"], capture_output=True, check=False).returncode:
-        reason = f"this system lets nobody have a mount namespace of his own: {' '.join(UNSHARED)} true"
-        assert os.environ.get("CI") != "true", reason
-        pytest.skip(reason)
-
-
 def confined(folder: Path, size: str) -> subprocess.CompletedProcess[str]:
     """`prefetch` of models/shapes twice, where nothing can be written but a volume of this size, or not even that."""
     folder.mkdir()

@@ -114,9 +114,7 @@ def test_what_is_not_what_the_hub_lists(
     hub.in_git = in_git
     hub.forged[name] = shapes[name][:-1] + bytes([shapes[name][-1] ^ 1])
     said = prefetch(MODEL, tmp_path, hub=hub)
-    assert sentence(said).startswith(
-        f"model owner/shapes: {name} is not what its source lists, {len(shapes[name])} bytes"
-    )
+    assert sentence(said).startswith(f"{name} from owner/shapes is not what is listed there, {len(shapes[name])} bytes")
     assert not (tmp_path / name).exists()
     assert not (tmp_path / MANIFEST).exists()
     hub.forged.clear()
@@ -140,6 +138,18 @@ def test_a_vae(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
     hub.files = vae | {"sdxl_vae.safetensors": b"?", "diffusion_pytorch_model.bin": b"?", "preprocessor.json": b"{}"}
     assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
     assert holds(tmp_path, vae)
+
+
+def test_a_refiner(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:
+    """It names no first text encoder, so that none is fetched."""
+    index = json.loads(shapes["model_index.json"]) | {"_class_name": "StableDiffusionXLImg2ImgPipeline"}
+    index |= {part: [None, None] for part in ("text_encoder", "tokenizer")}
+    others = ("text_encoder/", "tokenizer/")
+    refiner = {name: content for name, content in shapes.items() if not name.startswith(others)}
+    refiner["model_index.json"] = json.dumps(index).encode()
+    hub.files = {**hub.files, **refiner}
+    assert prefetch(MODEL, tmp_path, hub=hub).returncode == 0
+    assert holds(tmp_path, refiner)
 
 
 def test_a_token_opens_what_asks_for_one(hub: Hub, tmp_path: Path, shapes: dict[str, bytes]) -> None:

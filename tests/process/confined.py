@@ -13,6 +13,8 @@ from typing import Final
 
 # Seen by the process and its children alone: a mount namespace of their own, and a user namespace to be allowed it.
 UNSHARED: Final = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private")
+# And there the first process, as in a container; `unshare` is its parent, and ends it as it ends.
+FIRST: Final = ("--pid", "--fork", "--kill-child")
 # What a container has writable beside a read-only root, and what no bytes stay in.
 STAY: Final = ("/proc", "/sys", "/dev")
 

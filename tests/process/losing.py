@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from events.prompt import Prompt
-from function.render import Rendering
+from function.render import NO_SOURCES, Rendering, Sources
 from function.render.faults import losses
 from tests.drawing import Drawing
 from tests.drawing.__main__ import run
@@ -35,11 +35,13 @@ class Losing(Drawing):
         if self._at == "load":
             self._lose()
 
-    def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
+    def render(
+        self, prompt: Prompt, seed: int, between_steps: Callable[[], None], sources: Sources = NO_SOURCES
+    ) -> Rendering:
         if prompt.prompt == HEAVY:
             time.sleep(MEANWHILE)
             self._lose()
-        return super().render(prompt, seed, between_steps)
+        return super().render(prompt, seed, between_steps, sources)
 
     def _lose(self) -> None:
         if self._text:

@@ -33,6 +33,7 @@ def test_help_names_every_command() -> None:
         "demo",
         "doctor",
         "prefetch",
+        "submit",
     ):
         assert f"\n  {command} " in done.stdout
     assert darkroom("--version").stdout.startswith("darkroom, version ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from PIL import Image
 
 from function.demo.s3server import S3Server
 from tests.darkroom import DarkroomProcess, eventually, outcome_of
-from tests.process.confined import UNSHARED
 from tests.process.conftest import Launch, Running
 from tests.process.measure import memory
 from tests.sizing import FULL, sized
@@ -52,15 +50,6 @@ def whole(running: Running) -> Counter[str]:
                 assert hashlib.sha256(stored).hexdigest() == image["sha256"], key
         found[key.split("/")[0]] += 1
     return found
-
-
-@pytest.fixture(scope="module")
-def namespaces() -> None:
-    """Skips where nobody may mount anything, not even for himself."""
-    if subprocess.run([*UNSHARED, "true"], capture_output=True, check=False).returncode:
-        reason = f"this system lets nobody have a mount namespace of his own: {' '.join(UNSHARED)} true"
-        assert os.environ.get("CI") != "true", reason
-        pytest.skip(reason)
 
 
 @pytest.mark.parametrize("how", ["full", "readonly"])

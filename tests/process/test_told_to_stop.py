@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,16 +18,12 @@ import pytest
 from function.demo.process import free_ports, plain_environment
 from function.demo.s3server import S3Server
 from tests.darkroom import REPOSITORY, eventually
+from tests.process.confined import FIRST, UNSHARED
 from tests.receiver import Delivery, answering
 from tests.stores import new_bucket
 
-# Where namespaces are allowed; elsewhere a process that does not listen ends with -15 instead of 1.
-UNSHARE: Final = ("unshare", "--pid", "--fork", "--kill-child")
-FIRST: Final = (
-    UNSHARE
-    if shutil.which("unshare") and not subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode
-    else ()
-)
+pytestmark = pytest.mark.usefixtures("namespaces")
+
 LETTER: Final = {"specversion": "1.0", "id": "one", "source": "/tests", "type": "com.example.lost", "data": {}}
 
 
@@ -39,11 +34,8 @@ class Container:
         self._process = process
 
     def terminate(self) -> None:
-        (pid,) = (
-            Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text("ascii").split()
-            if FIRST
-            else [str(self._process.pid)]
-        )
+        parent = self._process.pid
+        (pid,) = Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()
         subprocess.run(["kill", f"-{signal.SIGTERM}", pid], check=True)
 
     def ends(self) -> tuple[int, str]:
@@ -55,7 +47,7 @@ class Container:
 @contextmanager
 def container(*arguments: str, **environment: str) -> Iterator[Container]:
     process = subprocess.Popen(
-        [*FIRST, sys.executable, "-m", "function.cli", *arguments],
+        [*UNSHARED, *FIRST, sys.executable, "-m", "function.cli", *arguments],
         cwd=REPOSITORY,
         env=plain_environment() | {"AWS_EC2_METADATA_DISABLED": "true"} | environment,
         stderr=subprocess.PIPE,

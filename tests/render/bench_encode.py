@@ -26,9 +26,11 @@ from events.request import Request, key_of
 from function import layout
 from function.demo.s3server import S3Server
 from function.demo.seaweedfs import SeaweedFS
+from function.finish import File, Finished
+from function.finish.png import png
 from function.images import Images
-from function.render import Model, Picture
-from function.render.encode import pixels_of, png
+from function.render import Model
+from function.render.pixels import pixels_of
 from tests.store.real import s3_store
 
 
@@ -54,14 +56,16 @@ def photo(size: int) -> torch.Tensor:
     return torch.from_numpy((picture * 2 - 1).astype(np.float32))[None]
 
 
-def measured(server: S3Server, bucket: str, size: int, pairs: int) -> tuple[Side, Side]:
+def measured(
+    server: S3Server, bucket: str, size: int, pairs: int, encode: Callable[[NDArray[np.uint8]], bytes] = png
+) -> tuple[Side, Side]:
     """Ours and the plain way, taking turns, on one thread; the first pair warms up and is not counted."""
     decoded = photo(size)
     plain_client = _client(server)
     images = Images(s3_store(server.environment, bucket))
 
     def ours_put(key: str, body: bytes) -> None:
-        images.keep(Request("/bench", key, None), 0, Picture(body, size, size, seed=0), Model("bench"))
+        images.keep(Request("/bench", key, None), 0, Finished((File(body, size, size),), 0, "0" * 64), Model("bench"))
 
     def plain_put(key: str, body: bytes) -> None:
         plain_client.put_object(Bucket=bucket, Key=key, Body=body)
@@ -71,7 +75,7 @@ def measured(server: S3Server, bucket: str, size: int, pairs: int) -> tuple[Side
     torch.set_num_threads(1)
     try:
         for pair in range(pairs + 1):
-            _run(ours, f"ours/{pair}.png", lambda: png(pixels_of(decoded)[0]), ours_put)
+            _run(ours, f"ours/{pair}.png", lambda: encode(pixels_of(decoded)[0]), ours_put)
             _run(plain, f"plain/{pair}.png", lambda: _plain_png(decoded), plain_put)
     finally:
         torch.set_num_threads(threads)

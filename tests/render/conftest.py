@@ -6,10 +6,14 @@ import sys
 import warnings
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from function.render.sdxl import SdxlRenderer
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionXLPipeline
 
 TRAINING = Path(__file__).parents[2] / "models" / "training"
 
@@ -37,6 +41,33 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def renderer(untrained: Path) -> SdxlRenderer:
     """A renderer that has loaded the untrained model."""
     renderer = SdxlRenderer(model=str(untrained), device="cpu")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
+        renderer.load()
+    return renderer
+
+
+@pytest.fixture(scope="session")
+def plain(untrained: Path) -> StableDiffusionXLPipeline:
+    """The same model in diffusers' hands alone; who changes it changes it back."""
+    import torch
+    from diffusers import StableDiffusionXLPipeline
+
+    return StableDiffusionXLPipeline.from_pretrained(untrained, dtype=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def installed(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that lists adapters of every kind for the untrained model."""
+    from tests.render.adapting import install
+
+    return install(untrained, tmp_path_factory.mktemp("adapters"))
+
+
+@pytest.fixture(scope="session")
+def adapted(untrained: Path, installed: Path) -> SdxlRenderer:
+    """A renderer that has loaded the untrained model, and keeps the adapters that it has used."""
+    renderer = SdxlRenderer(model=str(untrained), device="cpu", adapters=str(installed), adapters_kept=1 << 30)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
         renderer.load()

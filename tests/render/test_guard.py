@@ -25,8 +25,9 @@ def latents(*, dtype: torch.dtype = torch.float16) -> torch.Tensor:
 @torch.inference_mode()
 def test_a_sound_picture_is_decoded_once_in_its_own_precision(vae: AutoencoderKL) -> None:
     with capture_logs() as logs:
-        decoded = decode(vae, latents())
+        decoded, again = decode(vae, latents())
     assert decoded.dtype == torch.float16
+    assert not again
     assert logs == []
 
 
@@ -37,9 +38,10 @@ def test_an_overflow_in_float16_is_decoded_again_in_float32(vae: AutoencoderKL) 
     assert vae.decode(scaled).sample.isnan().any(), "float16 bears this: the test would show nothing"
 
     with capture_logs() as logs:
-        decoded = decode(vae, latents())
+        decoded, again = decode(vae, latents())
 
     assert decoded.dtype == torch.float32
+    assert again
     assert decoded.isfinite().all()
     assert decoded.std() > 0.01
     assert [line["log_level"] for line in logs] == ["warning"]
@@ -50,8 +52,9 @@ def test_an_overflow_in_float16_is_decoded_again_in_float32(vae: AutoencoderKL) 
 def test_a_black_picture_is_decoded_again(vae: AutoencoderKL) -> None:
     vae.decoder.conv_out.bias.fill_(-60_000)
     with capture_logs() as logs:
-        decoded = decode(vae, latents())
+        decoded, again = decode(vae, latents())
     assert decoded.dtype == torch.float32
+    assert again
     assert decoded.max() < -1, "a picture that is black in truth stays black"
     assert len(logs) == 1
 

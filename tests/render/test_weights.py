@@ -132,6 +132,16 @@ def test_a_model_that_is_not_whole(
     assert refusal(folder).startswith(sentence.format(folder, folder))
 
 
+def test_the_weights_of_the_variant_are_those_that_are_read(untrained: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(untrained, tmp_path / "model")
+    unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float16)
+    torch.nn.init.constant_(unet.conv_out.bias, 0.5)
+    unet.save_pretrained(folder / "unet", variant="fp16")
+    for variant, wanted in ((None, False), ("fp16", True)):
+        pipeline = load_pipeline(Model(str(folder)), variant=variant, vae=None, dtype="float32", device="cpu")
+        assert bool((pipeline.unet.conv_out.bias == 0.5).all()) == wanted
+
+
 def test_a_variant_that_is_not_there(untrained: Path) -> None:
     assert "variant=fp16" in refusal(untrained, variant="fp16")
 

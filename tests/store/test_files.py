@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pytest
@@ -19,9 +20,17 @@ from tests.fakes import MemoryStore
 GOOD: Final = {"prompt": "a red star"}
 
 
-def files_in(*stores: MemoryStore, limits: Limits = DEFAULTS, prefix: str = "", suffix: str = "") -> PromptFiles:
+def files_in(
+    *stores: MemoryStore,
+    limits: Limits = DEFAULTS,
+    prefix: str = "",
+    suffix: str = "",
+    destinations: Sequence[str] = (),
+) -> PromptFiles:
     buckets = {store.bucket: store for store in stores}
-    return PromptFiles(buckets, image_bucket="images", prefix=prefix, suffix=suffix, limits=limits)
+    return PromptFiles(
+        buckets, image_bucket="images", prefix=prefix, suffix=suffix, limits=limits, destinations=destinations
+    )
 
 
 FILES: Final = files_in(MemoryStore("prompts"), MemoryStore("images"))
@@ -80,6 +89,12 @@ def test_only_listed_buckets_and_what_passes_the_filter() -> None:
 def test_what_we_wrote_is_no_prompt(own: str) -> None:
     assert not FILES.admits(ObjectRef("images", f"{own}a.json"))
     assert FILES.admits(ObjectRef("prompts", f"{own}a.json"))
+
+
+def test_what_lies_below_a_destination_is_no_prompt_either() -> None:
+    files = files_in(MemoryStore("images"), destinations=("team/art",))
+    for key, admitted in (("team/art/x/a.json", False), ("team/arts/a.json", True), ("team/a.json", True)):
+        assert files.admits(ObjectRef("images", key)) is admitted
 
 
 def test_each_prompt_of_a_file_is_a_request_or_refused() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from events.envelope import encode_json
@@ -16,11 +17,15 @@ from events.prompt import Prompt
 from events.request import ObjectRef, Request, from_object
 from function import layout
 from function.errors import AccessDenied, Busy, Draining, GpuLost, InProgress, NoPicture, OutOfMemory, StoreDown
+from function.finish import Finish
+from function.finish.finishing import Finishing
 from function.health import Health, State
 from function.images import Images
+from function.inputs import Inputs
+from function.keeping import Keeping
 from function.ledger import Ledger
 from function.metrics import Metrics
-from function.render import Model, Picture, Rendering
+from function.render import NO_SOURCES, Model, Picture, Rendering, Sources
 from function.rendering import Darkroom
 from function.settling import Settling
 from function.slots import Slots
@@ -44,13 +49,21 @@ class Scripted:
     def load(self) -> None:
         pass
 
-    def render(self, prompt: Prompt, seed: int, between_steps: Callable[[], None]) -> Rendering:
+    def check(self, prompt: Prompt) -> None:
+        pass
+
+    def render(
+        self, prompt: Prompt, seed: int, between_steps: Callable[[], None], sources: Sources = NO_SOURCES
+    ) -> Rendering:
+        del sources
         self.renders += 1
         for _ in range(self.steps):
             self.act()
             between_steps()
         filled = {"width": 64, "height": 64, "seed": seed, "scheduler": "EulerDiscreteScheduler"}
-        return Rendering((Picture(b"png", 64, 64, seed),), prompt.model_dump() | filled, {"denoise": 0.1})
+        return Rendering(
+            (Picture(np.zeros((64, 64, 3), np.uint8), seed),), prompt.model_dump() | filled, {"denoise": 0.1}
+        )
 
 
 @dataclass
@@ -64,6 +77,7 @@ class Room:
     patience: float = 0
     results_tell: bool = False
     slots: Slots = field(default_factory=Slots)
+    finish: Finish = field(default_factory=Finishing)
 
     def __post_init__(self) -> None:
         self.health = Health()
@@ -78,10 +92,13 @@ class Room:
             ),
             slots=self.slots,
             renderer=self.renderer,
+            finish=self.finish,
             images=Images(self.store),
             metrics=Metrics(),
             render_limit=self.limit,
             store_patience=self.patience,
+            keeping=Keeping(),
+            inputs=Inputs({}, 1),
         )
 
     def outcome(self, request: Request = REQUEST) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from structlog.testing import capture_logs
 from events import IMAGE_REQUESTED, PROMPTS_DROPPED
 from events.request import ObjectRef, Request, from_object
 from function.errors import DarkroomError
+from function.finish.finishing import Finishing
 from function.images import Images
+from function.inputs import Inputs
+from function.keeping import Keeping
 from function.metrics import Metrics
 from function.rendering import Darkroom
 from function.settling import Settling
@@ -26,7 +29,7 @@ from tests.sizing import sized
 
 KEY: Final = "[0-9a-f]{64}"
 LAYOUT: Final = re.compile(
-    rf"claims/{KEY}/[0-9]+|images/{KEY}/[0-9]+\.png|records/{KEY}\.json|told/{KEY}|files/{KEY}|dead/{KEY}/[0-9TZ.]+json"
+    rf"claims/{KEY}/[0-9]+|images/{KEY}/[0-9]+(-[0-9]+)?\.(png|jpg|webp|avif)|records/{KEY}\.json|told/{KEY}|files/{KEY}|dead/{KEY}/[0-9TZ.]+json"
     r"|results/[A-Za-z0-9][A-Za-z0-9._-]+/.+\.[0-9]+\.json",
     re.DOTALL,
 )
@@ -39,7 +42,7 @@ CLIMBING: Final = st.lists(
     max_size=8,
 ).map("".join)
 NAMES: Final = ANYTHING | CLIMBING | st.builds(lambda one, other: f"{one}/{other}", CLIMBING, ANYTHING)
-PROMPT: Final = {"prompt": "a red star"}
+PROMPT: Final = {"prompt": "a red star", "outputs": [{}, {"format": "webp"}]}
 
 
 def misplaced(key: str) -> str | None:
@@ -63,10 +66,13 @@ def test_every_key_fits_the_layout() -> None:
         ),
         slots=Slots(),
         renderer=Drawing(),
+        finish=Finishing(),
         images=Images(room.images),
         metrics=Metrics(),
         render_limit=60,
         store_patience=0,
+        keeping=Keeping(),
+        inputs=Inputs({}, 0),
     )
 
     def post(type: str, data: object, **identity: str) -> None:

@@ -9,12 +9,20 @@ from typing import Any, Final
 
 from tests.manifests.rendering import Manifest, Pod, Rendering, name_of
 
-# Secrets that the user makes, by patterns of their names, and their keys.
-YOURS: Final = {
+# What the user makes, by patterns of their names, and their keys.
+SECRETS: Final = {
     # One for all, or one for each process (knative/policies/secrets).
     "darkroom-s3(-render|-intake|-archive|-sweep|-operator)?": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     "darkroom-door": {"token"},
     "darkroom-hub": {"token"},
+    # Of components/generate and components/c2pa.
+    "darkroom-generate": {"token"},
+    "darkroom-c2pa": {"tls.crt", "tls.key"},
+}
+YOURS: Final = {
+    "Secret": SECRETS,
+    # Of components/adapters.
+    "ConfigMap": {"darkroom-adapters": {"adapters.json"}},
 }
 
 
@@ -23,7 +31,7 @@ def keys(rendering: Rendering, kind: str, name: str) -> set[str] | None:
     for thing in rendering.kind(kind):
         if thing["metadata"]["name"] == name:
             return {*thing.get("data", {}), *thing.get("stringData", {})}
-    return next((has for pattern, has in YOURS.items() if kind == "Secret" and re.fullmatch(pattern, name)), None)
+    return next((has for pattern, has in YOURS[kind].items() if re.fullmatch(pattern, name)), None)
 
 
 def what_pods_read(rendering: Rendering) -> Iterator[str]:
