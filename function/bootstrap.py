@@ -10,34 +10,34 @@ from typing import TypeVar
 from flask import Flask
 
 from events.request import ObjectRef
-from function import generate, openai_door
-from function.app import WaitingDoor, create_app
-from function.archive import MAX_LETTER, Archive
+from function.bucket.files import PromptFiles
+from function.bucket.image_bucket import after_check, image_store, image_urls
+from function.bucket.images import Images
+from function.bucket.inputs import Inputs
+from function.bucket.keeping import Keeping
 from function.config import Settings, WrongSettings
+from function.doors import generate, openai
+from function.doors.app import WaitingDoor, create_app
+from function.doors.generate import Desk, GenerateDoor
+from function.doors.intake import Intake
+from function.doors.openai import OpenAIDoor
+from function.doors.render import RenderDoor
 from function.expander import Expander
-from function.files import PromptFiles
-from function.forgotten import Forgotten
-from function.generate import Desk, GenerateDoor
 from function.health import Health
-from function.image_bucket import after_check, image_store, image_urls
-from function.images import Images
-from function.inputs import Inputs
-from function.intake import Intake
-from function.keeping import Keeping
 from function.ledger import Ledger
+from function.ledger.settling import Settling
+from function.letters.archive import MAX_LETTER, Archive
 from function.metrics import Metrics
-from function.openai_door import OpenAIDoor
-from function.patience import STORE_PATIENCE
 from function.render import Renderer
-from function.render_door import RenderDoor
 from function.rendering import Darkroom
-from function.settling import Settling
-from function.sink import HttpSink, Sink
 from function.slots import Slots
 from function.standalone import Standalone
 from function.store import ObjectStore, S3Store, s3_client
-from function.sweep import Listing, Sweep
+from function.store.patience import STORE_PATIENCE
 from function.telling import Telling
+from function.telling.forgotten import Forgotten
+from function.telling.sink import HttpSink, Sink
+from function.telling.sweep import Listing, Sweep
 
 # Seconds that a prompt waits for the slot in standalone, where no broker would send it again.
 PATIENCE = 60.0
@@ -169,7 +169,7 @@ def build(
     desk = Desk(darkroom(slots=slots.patient(PATIENCE)), base.store)
     waiting: Mapping[str, WaitingDoor] = {
         generate.PATH: GenerateDoor(desk),
-        openai_door.PATH: OpenAIDoor(desk, settings.model),
+        openai.PATH: OpenAIDoor(desk, settings.model),
     }
     if not standalone:
         asked = waiting if settings.generate else None

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from events.contract import PUBLISHED, published
-from function import __version__, backstops
+from function import __version__
+from function.commands import backstops
+from function.commands.inspecting import inspect
+from function.commands.prefetch import prefetch
+from function.commands.submitting import submit
+from function.commands.verifying import verify
 from function.config import Settings, WrongSettings, unknown
 from function.doctor.command import doctor
 from function.errors import DarkroomError
 from function.extras import needs
-from function.inspecting import inspect
-from function.prefetch import prefetch
 from function.render.weights import ModelUnavailable
-from function.submitting import submit
-from function.verifying import verify
 
 if TYPE_CHECKING:
     from function.bootstrap import Function
@@ -130,9 +131,9 @@ def _warn_of_open_door(settings: Settings) -> None:
 
 
 def _run(built: Function, settings: Settings) -> None:
+    from function.doors.server import leave
+    from function.doors.server import serve as run
     from function.logs import configure
-    from function.server import leave
-    from function.server import serve as run
 
     configure(settings.log_format)
     built.start()
@@ -154,9 +155,9 @@ def config(*, check: bool) -> None:
 @click.argument("what", metavar="OBJECT|KEY")
 def status(what: str) -> None:
     """Say what became of a dropped OBJECT (bucket/key or s3://bucket/key) or of a request's KEY."""
-    from function.image_bucket import image_store
+    from function.bucket.image_bucket import image_store
+    from function.commands.status import describe
     from function.ledger import Ledger
-    from function.status import describe
     from function.store import S3Store, s3_client
 
     settings = Settings.from_environment(os.environ)
@@ -182,7 +183,7 @@ _KEPT = {True: "ok    ", False: "BROKEN", None: "?     "}
 @click.option("--keys", default=20, show_default=True, type=click.IntRange(1), help="Keys that are raced for.")
 def check_store(*, racers: int, keys: int) -> None:
     """Prove on the image bucket that the store keeps the promises that Darkroom stands on."""
-    from function.image_bucket import check_image_store
+    from function.bucket.image_bucket import check_image_store
 
     broken, untried = 0, 0
     for finding in check_image_store(Settings.from_environment(os.environ), racers, keys):

@@ -15,15 +15,15 @@ from events.asking import Batch, requested
 from events.dialects import Carried
 from events.prompt import faults_of
 from events.request import ObjectRef, Request, key_of
-from function import progress
+from function.bucket.files import Asked, PromptFile, PromptFiles
 from function.errors import Draining, PromptMismatch
-from function.files import Asked, PromptFile, PromptFiles
 from function.health import State
+from function.ledger.settling import Settling
 from function.metrics import Metrics
-from function.settling import Settling
-from function.sink import Sink
 from function.slots import Slots
 from function.store import ObjectStore
+from function.telling import progress
+from function.telling.sink import Sink
 
 log = structlog.get_logger()
 

@@ -14,15 +14,15 @@ import structlog
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 
-from function.app import MAX_BODY
 from function.bootstrap import Function as Built
 from function.bootstrap import build
 from function.config import Settings, WrongSettings, unknown
+from function.doors.app import MAX_BODY
+from function.doors.server import GPU_LOST, LAST_WORDS, LOAD_FAILED, THREADS, leave, load_model
 from function.errors import DarkroomError, TooLarge
 from function.health import State
 from function.logs import configure
 from function.render.weights import ModelUnavailable
-from function.server import GPU_LOST, LAST_WORDS, LOAD_FAILED, THREADS, leave, load_model
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -97,7 +97,7 @@ class Function:
 
 
 def _live(built: Built) -> None:
-    """Load the model, and end the process with the code of `function.server` when nothing can be rendered any more."""
+    """Load the model, and end the process as `function.doors.server` would when nothing can be rendered any more."""
     failed = threading.Event()
     load_model(built.load, built.health, failed.set)
     built.health.wait_over()

@@ -16,6 +16,10 @@ import structlog
 from events.outcome import Outcome, completed
 from events.prompt import InvalidPrompt, Prompt, validate
 from events.request import Request
+from function.bucket.files import Asked
+from function.bucket.images import Images
+from function.bucket.inputs import Inputs
+from function.bucket.keeping import Keeping
 from function.errors import (
     AttemptsExhausted,
     Expired,
@@ -25,17 +29,13 @@ from function.errors import (
     PromptMismatch,
     RenderLimitExceeded,
 )
-from function.files import Asked
 from function.finish import Finish, Origin
-from function.images import Images
-from function.inputs import Inputs
-from function.keeping import Keeping
 from function.ledger import Claim
+from function.ledger.settling import Settling
 from function.metrics import Metrics
-from function.patience import patiently
 from function.render import Renderer
-from function.settling import Settling
 from function.slots import Slots
+from function.store.patience import patiently
 
 log = structlog.get_logger()
 

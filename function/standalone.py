@@ -18,15 +18,15 @@ from flask import Response
 
 from events.dialects import Carried, Dropped, Found, Prompted
 from events.request import ObjectRef
-from function import progress
-from function.app import reply
-from function.arriving import read_drop
+from function.bucket.files import Asked, PromptFiles
+from function.doors.app import reply
+from function.doors.arriving import read_drop
 from function.errors import Busy, DarkroomError, Lacking, WouldExpand
-from function.files import Asked, PromptFiles
 from function.health import Health, State
 from function.rendering import Darkroom
 from function.store import ObjectStore
-from function.sweep import Listing, Sweep
+from function.telling import progress
+from function.telling.sweep import Listing, Sweep
 
 BACKLOG: Final = 10_000
 

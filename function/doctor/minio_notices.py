@@ -15,7 +15,7 @@ from function.doctor.notices import NotSet, Rule
 from function.doctor.storage import Storage
 from function.errors import AccessDenied, StoreDown
 from function.extras import needs
-from function.s3_codes import refusal
+from function.store.s3_codes import refusal
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -86,7 +86,7 @@ class MinioNotices:
 
     @contextmanager
     def _translated(self, bucket: str, needs: str) -> Iterator[None]:
-        """As `function/store.py` has it for boto3's errors."""
+        """As `function/store/__init__.py` has it for boto3's errors."""
         from minio.error import MinioException, S3Error
         from urllib3.exceptions import HTTPError
 
@@ -123,5 +123,5 @@ class MinioNotices:
     def _credentials(self) -> Any:
         from minio.credentials.providers import StaticProvider
 
-        frozen = self._storage.client._get_credentials().get_frozen_credentials()  # noqa: SLF001  # as in function/store.py
+        frozen = self._storage.client._get_credentials().get_frozen_credentials()  # noqa: SLF001  # as in function/store/__init__.py
         return StaticProvider(frozen.access_key, frozen.secret_key, frozen.token)

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from function.bucket.keeping import Keeping
 from function.config import Settings
 from function.doctor.finding import Check, Finding
 from function.doctor.storage import Storage, code_of
 from function.errors import AccessDenied, BucketMissing, StoreDown
-from function.keeping import Keeping
 from function.layout import CLAIMS, DEAD, FILES, IMAGES, RECORDS, RESULTS, TOLD
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class RightsExamination:
             yield LIST.unknown(str(missing))
 
     def _rights(self) -> Iterator[Finding]:
-        from function.check_store import PREFIX
+        from function.store.check_store import PREFIX
 
         images = self._storage.bucket(self._settings.image_bucket)
         if self._needs.lists:

@@ -94,5 +94,5 @@ class Storage:
 
 
 def code_of(error: BaseException | None) -> str:
-    """The code in what boto3 raised; its classes are made at run time, and only `function/store.py` may import them."""
+    """The code in what boto3 raised; its classes are made at run time, and only `function/store` may import them."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))

@@ -63,7 +63,7 @@ class Truthful:
             yield TRUTHFUL.skipped(f"{self._identity} need not write and delete what the check writes; operator may")
             return
         self._storage.require()
-        from function.image_bucket import check_image_store
+        from function.bucket.image_bucket import check_image_store
 
         for promise in check_image_store(self._settings):
             if promise.kept is False:

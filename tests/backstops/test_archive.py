@@ -14,11 +14,11 @@ import pytest
 
 from events.envelope import encode_json
 from events.request import key_of
-from function.archive import AT_ONCE, MAX_LETTER, Archive
+from function.commands.status import SHOWN
 from function.demo.s3server import S3Server
 from function.errors import StoreDown
 from function.health import Health
-from function.status import SHOWN
+from function.letters.archive import AT_ONCE, MAX_LETTER, Archive
 from tests.backstops.house import GIVEN_UP, PROMPT, STRUCTURED, House, dead, key
 from tests.fakes import Clock, MemoryStore
 

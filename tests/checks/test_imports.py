@@ -23,7 +23,7 @@ EVENTS_MAY_IMPORT = {"cloudevents", "events", "pydantic", "yaml"} | sys.stdlib_m
 
 RENDER, FINISH, DEMO = Path("function/render"), Path("function/finish"), Path("function/demo")
 DOCTOR = Path("function/doctor")
-STORE, TOPIC = Path("function/store.py"), Path("function/topic.py")
+STORE, TOPIC = Path("function/store/__init__.py"), Path("function/letters/topic.py")
 # Only MinIO's own client knows which targets it has for notifications.
 NOTICES = DOCTOR / "minio_notices.py"
 # The other half of a library that is declared.
@@ -111,7 +111,7 @@ def test_events_loads_nothing_that_acts() -> None:
     assert loaded & (DRAWS | STORE_CLIENTS | {"flask", "function"}) == set()
 
 
-@pytest.mark.parametrize("module", ["function.cli", "function.app", "function.func", "function.server"])
+@pytest.mark.parametrize("module", ["function.cli", "function.doors.app", "function.func", "function.doors.server"])
 def test_nothing_that_draws_is_loaded_at_start(module: str) -> None:
     assert loaded_by(module) & DRAWS == set()
 

@@ -10,9 +10,9 @@ from wsgiref.types import WSGIApplication
 
 from function.bootstrap import build
 from function.config import Settings
+from function.doors.server import leave, serve
 from function.logs import configure
 from function.render import Renderer
-from function.server import leave, serve
 from tests.drawing import Drawing
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from events.envelope import encode_json
 from function import layout, store
 from function.errors import StoreDown
-from function.s3_codes import Conflict
 from function.store import S3Store, Stored
+from function.store.s3_codes import Conflict
 
 
 class Harmless(S3Store):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from function.check_store import check_store
+from function.store.check_store import check_store
 from tests.darkroom import DarkroomProcess, darkroom
 from tests.faults import (
     Answer,

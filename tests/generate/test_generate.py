@@ -11,7 +11,7 @@ import uuid
 import pytest
 from PIL import ImageChops
 
-from function.app import MAX_BODY
+from function.doors.app import MAX_BODY
 from tests.generate.conftest import CAPTION, PROMPT, Waiting, picture
 
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from events.request import Request
-from function.generate import MOST_BYTES, TOO_LARGE, Desk, GenerateDoor
-from function.openai_door import OpenAIDoor
+from function.doors.generate import MOST_BYTES, TOO_LARGE, Desk, GenerateDoor
+from function.doors.openai import OpenAIDoor
 from function.rendering import Darkroom
 from tests.fakes import MemoryStore
 

@@ -18,7 +18,7 @@ import urllib3
 
 from function.demo.process import free_ports
 from function.demo.s3server import S3Server
-from function.generate import TOO_LARGE
+from function.doors.generate import TOO_LARGE
 from tests.contract.validate import validated
 from tests.darkroom import DarkroomProcess, eventually
 from tests.drawing import renders

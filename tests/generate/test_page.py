@@ -11,8 +11,8 @@ from typing import Final
 
 from PIL import Image
 
-from function.generate import OF_ALL, OF_AN_IMAGE
-from function.openai_door import UNHEEDED, USUAL
+from function.doors.generate import OF_ALL, OF_AN_IMAGE
+from function.doors.openai import UNHEEDED, USUAL
 from tests.darkroom import REPOSITORY
 from tests.docs.test_readme import RUN, blocks, commands, resembles
 from tests.generate.conftest import Waiting

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from events.prompt import Input, Prompt, faults_of, validate
+from function.bucket.inputs import Inputs
 from function.errors import InputUnusable, Lacking, StoreDown
-from function.inputs import Inputs
 from tests.fakes import MemoryStore
 from tests.inputs.hostile import picture
 

@@ -14,17 +14,17 @@ from events.outcome import Image, Outcome, completed
 from events.prompt import validate
 from events.promptfile import Limits
 from events.request import ObjectRef, Request, from_object
-from function import layout, progress
+from function import layout
+from function.bucket.files import PromptFiles
+from function.doors.intake import Intake
 from function.expander import Expander
-from function.files import PromptFiles
 from function.health import Health
-from function.intake import Intake
 from function.ledger import Ledger
+from function.ledger.settling import Settling
 from function.metrics import Metrics
-from function.progress import Progress
-from function.settling import Settling
 from function.slots import Slots
-from function.telling import PublicUrls, Telling
+from function.telling import PublicUrls, Telling, progress
+from function.telling.progress import Progress
 from tests.fakes import Clock, MemoryStore, RecordingSink
 
 STRUCTURED = "application/cloudevents+json"

@@ -9,10 +9,11 @@ from structlog.testing import capture_logs
 
 from events import IMAGE_FAILED, PROMPTS_DROPPED
 from events.request import ObjectRef
-from function import layout, progress
+from function import layout
 from function.errors import SinkDown, StoreDown
-from function.forgotten import Forgotten
-from function.sweep import Sweep
+from function.telling import progress
+from function.telling.forgotten import Forgotten
+from function.telling.sweep import Sweep
 from tests.intake.room import Room, WatchedSink
 
 MINUTE: Final = 60.0

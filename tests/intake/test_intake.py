@@ -11,8 +11,9 @@ import pytest
 
 from events import IMAGE_REQUESTED, PROMPTS_DROPPED
 from events.request import ObjectRef, from_message, from_object, key_of
-from function import layout, progress
+from function import layout
 from function.errors import Busy, Draining, NotAnEvent, SinkDown, StoreDown
+from function.telling import progress
 from tests.darkroom import eventually
 from tests.fakes import RecordingSink
 from tests.intake.room import Room, WatchedSink

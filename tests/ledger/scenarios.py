@@ -13,9 +13,9 @@ from typing import Final
 from events.outcome import failed
 from events.request import Request
 from function import layout
+from function.bucket.images import Images
 from function.errors import Busy, Draining, GpuLost, InProgress, PromptMismatch, SinkDown, StoreDown
 from function.finish import File, Finished
-from function.images import Images
 from function.render import Model
 from tests.darkroom import eventually
 from tests.ledger.stage import Stage, attempts, drawn, end_with, held, new_request, refused

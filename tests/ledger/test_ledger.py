@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from events.outcome import failed
 from events.request import Request
 from function import layout
-from function.attempts import Attempt, State
 from function.errors import Draining, InProgress, StoreDown
 from function.ledger import MAX_ATTEMPTS, Ledger
+from function.ledger.attempts import Attempt, State
 from function.store import JSON, Stored
 from tests.darkroom import eventually
 from tests.fakes import Clock, MemoryStore

@@ -13,8 +13,8 @@ from events.envelope import encode_json
 from events.outcome import Outcome
 from events.request import Request
 from function import layout
-from function.attempts import Attempt, State
 from function.ledger import Claim, Ledger
+from function.ledger.attempts import Attempt, State
 from function.store import JSON, Stored
 from tests.fakes import Clock, MemoryStore
 from tests.ledger import scenarios

@@ -10,7 +10,8 @@ from typing import Final
 
 import pytest
 
-from function import check_store, layout
+from function import layout
+from function.store import check_store
 from tests.backstops.house import House
 from tests.darkroom import REPOSITORY
 from tests.policies.attempts import tried_by

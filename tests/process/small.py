@@ -1,4 +1,4 @@
-"""A program: function.server around an application without a model, in one child process after the other.
+"""A program: function.doors.server around an application without a model, in one child process after the other.
 
 `small.py PORT …` serves on each port in turn and writes `{"pid": …}` as a child begins and `{"code": …}` as it ends.
 """
@@ -12,12 +12,12 @@ import time
 
 from flask import Flask, Response, request
 
-from function.app import MAX_BODY
 from function.config import Settings
+from function.doors.app import MAX_BODY
+from function.doors.server import leave, serve
 from function.errors import DarkroomError
 from function.health import Health, State
 from function.logs import configure
-from function.server import leave, serve
 
 
 def application(health: Health) -> Flask:

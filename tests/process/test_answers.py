@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from function.demo.process import free_ports
-from function.server import GPU_LOST
+from function.doors.server import GPU_LOST
 from tests.darkroom import READY_WITHIN, REPOSITORY, eventually
 
 ROUNDS = 20

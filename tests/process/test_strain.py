@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from function.app import ADMITTED, MAX_BODY
+from function.doors.app import ADMITTED, MAX_BODY
 from tests.darkroom import eventually
 from tests.process.conftest import Running
 from tests.process.measure import forget_peak, peak_memory, send_until_answered

@@ -24,11 +24,11 @@ from PIL import Image
 
 from events.request import Request, key_of
 from function import layout
+from function.bucket.images import Images
 from function.demo.s3server import S3Server
 from function.demo.seaweedfs import SeaweedFS
 from function.finish import File, Finished
 from function.finish.png import png
-from function.images import Images
 from function.render import Model
 from function.render.pixels import pixels_of
 from tests.store.real import s3_store

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 
 from events.prompt import Input, validate
+from function.bucket.inputs import Inputs
 from function.errors import InputUnusable
-from function.inputs import Inputs
 from function.render.sdxl import SdxlRenderer
 from tests.fakes import MemoryStore
 from tests.inputs.hostile import picture

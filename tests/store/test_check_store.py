@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from function.check_store import PREFIX, Finding, StoreBroken, check_store, require_kept
 from function.errors import AccessDenied, StoreDown
 from function.layout import CLAIMS
 from function.store import JSON, ObjectStore, Stored
+from function.store.check_store import PREFIX, Finding, StoreBroken, check_store, require_kept
 from tests.fakes import Clock, MemoryStore
 
 RACERS, KEYS = 6, 3

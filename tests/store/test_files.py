@@ -12,9 +12,9 @@ from events.dialects import Carried
 from events.promptfile import DEFAULTS, Limits
 from events.request import ObjectRef, from_message, from_object
 from function import layout
+from function.bucket.files import Asked, PromptFiles
 from function.config import Settings
 from function.errors import InvalidFile, InvalidRequest
-from function.files import Asked, PromptFiles
 from tests.fakes import MemoryStore
 
 GOOD: Final = {"prompt": "a red star"}

@@ -9,7 +9,7 @@ import pytest
 
 from function.demo.process import free_ports
 from function.errors import SinkDown
-from function.sink import HttpSink
+from function.telling.sink import HttpSink
 from tests.receiver import Delivery, answering
 
 EVENT = {"specversion": "1.0", "id": "1", "source": "/tests", "type": "com.example.any", "data": {}}

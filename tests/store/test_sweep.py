@@ -14,15 +14,15 @@ from events.envelope import encode_json
 from events.outcome import Outcome
 from events.promptfile import Limits
 from events.request import ObjectRef, Request, from_object
-from function import check_store, layout
+from function import layout
+from function.bucket.files import PromptFiles
+from function.commands.status import describe
 from function.errors import DarkroomError, SinkDown, SinkRefused, StoreDown
-from function.files import PromptFiles
 from function.ledger import Ledger
-from function.records import Record
-from function.status import describe
-from function.store import Stored
-from function.sweep import Listing, Sweep
+from function.ledger.records import Record
+from function.store import Stored, check_store
 from function.telling import PublicUrls, Telling
+from function.telling.sweep import Listing, Sweep
 from tests.fakes import Clock, MemoryStore, RecordingSink
 from tests.intake.room import drawn
 

@@ -16,18 +16,18 @@ from events.envelope import encode_json
 from events.prompt import Prompt
 from events.request import ObjectRef, Request, from_object
 from function import layout
+from function.bucket.images import Images
+from function.bucket.inputs import Inputs
+from function.bucket.keeping import Keeping
 from function.errors import AccessDenied, Busy, Draining, GpuLost, InProgress, NoPicture, OutOfMemory, StoreDown
 from function.finish import Finish
 from function.finish.finishing import Finishing
 from function.health import Health, State
-from function.images import Images
-from function.inputs import Inputs
-from function.keeping import Keeping
 from function.ledger import Ledger
+from function.ledger.settling import Settling
 from function.metrics import Metrics
 from function.render import NO_SOURCES, Model, Picture, Rendering, Sources
 from function.rendering import Darkroom
-from function.settling import Settling
 from function.slots import Slots
 from function.telling import PublicUrls, Telling
 from tests.fakes import MemoryStore, RecordingSink

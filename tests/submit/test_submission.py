@@ -8,10 +8,10 @@ from events.envelope import encode_json
 from events.outcome import failed
 from events.request import ObjectRef, from_object
 from function import layout
+from function.commands.submission import WINDOW, drop, recorded, results
 from function.errors import AccessDenied, StoreDown
 from function.ledger import Ledger
 from function.store import Stored
-from function.submission import WINDOW, drop, recorded, results
 from function.telling import PublicUrls
 from tests.fakes import MemoryStore
 

@@ -14,14 +14,14 @@ from structlog.testing import capture_logs
 
 from events import IMAGE_REQUESTED, PROMPTS_DROPPED
 from events.request import ObjectRef, Request, from_object
+from function.bucket.images import Images
+from function.bucket.inputs import Inputs
+from function.bucket.keeping import Keeping
 from function.errors import DarkroomError
 from function.finish.finishing import Finishing
-from function.images import Images
-from function.inputs import Inputs
-from function.keeping import Keeping
+from function.ledger.settling import Settling
 from function.metrics import Metrics
 from function.rendering import Darkroom
-from function.settling import Settling
 from function.slots import Slots
 from tests.drawing import Drawing
 from tests.intake.room import Room

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from events.promptfile import Entries, InvalidPromptFile, read
-from function.backstops import url
+from function.commands.backstops import url
 from function.config import Settings, WrongSettings
 
 if TYPE_CHECKING:
-    from function.submission import Came
+    from function.commands.submission import Came
 
 Step = Callable[[str], None]
 
@@ -88,9 +88,9 @@ def _dropped(
     settings: Settings, bucket: str, file: Path, body: bytes, entries: Entries, patience: int | None
 ) -> Iterator[Came | None]:
     """What became of the prompts after the file was put into the bucket; without `patience`, what is known at once."""
-    from function.image_bucket import image_store
+    from function.bucket.image_bucket import image_store
+    from function.commands.submission import drop, faulty, results
     from function.store import S3Store, s3_client
-    from function.submission import drop, faulty, results
 
     # By a name that goes with the content: under another the same would be drawn again, under the same it would not.
     digest = hashlib.sha256(body).hexdigest()[:16]
@@ -109,8 +109,8 @@ def _sent(
 ) -> Iterator[Came | None]:
     """What became of the prompts as each is sent; without `patience`, what the answers say."""
     from function.bootstrap import sink_of
-    from function.image_bucket import image_store, image_urls
-    from function.submission import Asking, recorded
+    from function.bucket.image_bucket import image_store, image_urls
+    from function.commands.submission import Asking, recorded
 
     asking = Asking(sink_of(settings, to), body, entries, patience=settings.render_limit)
     for came in asking(concurrency):

@@ -12,13 +12,13 @@ from events import PROMPTS_DROPPED
 from events.asking import dropped
 from events.dialects import Carried, Dropped, Nothing, Prompted
 from events.request import ObjectRef, context_of
-from function.arriving import Arrival, read_drop, read_events
+from function.bucket.files import PromptFiles
+from function.doors.arriving import Arrival, read_drop, read_events
 from function.errors import Retry
 from function.expander import Expander, without_partition
-from function.files import PromptFiles
 from function.health import Health
 from function.metrics import Metrics
-from function.sink import Sink
+from function.telling.sink import Sink
 
 # What only intake sets, all of it on each request that it publishes.
 BATCH_ATTRIBUTES: Final = frozenset({"batchid", "batchindex", "batchsize"})

@@ -14,8 +14,8 @@ from events.outcome import UNRECORDED, Outcome
 from events.request import Request
 from function import layout
 from function.errors import StoreDown
-from function.sink import Sink
 from function.store import ObjectStore
+from function.telling.sink import Sink
 
 log = structlog.get_logger()
 

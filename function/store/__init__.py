@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from urllib3.exceptions import HTTPError
 
 from function.errors import AccessDenied, StoreDown
-from function.s3_codes import Conflict, Exists, Gone, Never, refusal
+from function.store.s3_codes import Conflict, Exists, Gone, Never, refusal
 
 JSON: Final = "application/json"
 # Seven days, the longest that signature version 4 allows.

@@ -9,9 +9,9 @@ from typing import BinaryIO, Final, TextIO
 
 import click
 
+from function.commands.status import KEY
 from function.config import Settings
 from function.extras import needs
-from function.status import KEY
 
 ALL: Final = "all"
 
@@ -66,7 +66,7 @@ def replay(
 
     What has its outcome is told again and not drawn again, so a replay may be repeated.
     """
-    from function import replaying
+    from function.letters import replaying
 
     if sum(map(bool, (files, archive, kafka_topic))) != 1:
         raise click.UsageError("name either files, or --archive, or --kafka-topic")
@@ -94,8 +94,8 @@ def retry(key: str, to: str | None) -> None:
     """Ask once more for what is recorded under KEY, and print the key under which it is drawn."""
     from events.asking import requested
     from function.bootstrap import sink_of
-    from function.image_bucket import image_store
-    from function.retry import NothingToRetry, next_retry
+    from function.bucket.image_bucket import image_store
+    from function.commands.retry import NothingToRetry, next_retry
 
     settings = Settings.from_environment(os.environ)
     sink = sink_of(settings, to)

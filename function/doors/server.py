@@ -21,8 +21,8 @@ from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask, WSGITask
 from waitress.wasyncore import dispatcher
 
-from function.app import ADMITTED
 from function.config import Settings, WrongSettings
+from function.doors.app import ADMITTED
 from function.errors import GpuLost
 from function.health import Health, State
 

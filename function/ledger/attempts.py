@@ -22,7 +22,7 @@ import structlog
 from events.envelope import encode_json
 from function import layout
 from function.errors import StoreDown
-from function.records import json_object
+from function.ledger.records import json_object
 from function.store import ObjectStore, Stored
 
 COMMITTED: Final = "committed"

@@ -25,8 +25,7 @@ from typing import Final, Literal
 from events.envelope import encode_json
 from events.outcome import Outcome
 from events.request import Request
-from function import layout, records
-from function.attempts import COMMITTED, CRASHED, LOOKS, Attempt, Pulse, State
+from function import layout
 from function.errors import (
     AccessDenied,
     BucketMissing,
@@ -36,7 +35,9 @@ from function.errors import (
     StoreDown,
     of_the_machine,
 )
-from function.records import Record
+from function.ledger import records
+from function.ledger.attempts import COMMITTED, CRASHED, LOOKS, Attempt, Pulse, State
+from function.ledger.records import Record
 from function.store import ObjectStore, Stored
 
 __all__ = ["MAX_ATTEMPTS", "MAX_COUNTED", "Attempt", "Claim", "Ledger"]

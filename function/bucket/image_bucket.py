@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from function.check_store import KEYS, RACERS, Finding, check_store, require_kept
+from function.bucket.keeping import Keeping
 from function.config import Settings
-from function.keeping import Keeping
-from function.patience import once_there
-from function.race import RACER_PATIENCE
 from function.store import ObjectStore, S3Store, s3_client
+from function.store.check_store import KEYS, RACERS, Finding, check_store, require_kept
+from function.store.patience import once_there
+from function.store.race import RACER_PATIENCE
 from function.telling import ImageUrls, PresignedUrls, PublicUrls
 
 log = structlog.get_logger()

@@ -8,7 +8,7 @@ from itertools import count
 
 from events.prompt import faults_of, sentence
 from events.request import Request
-from function import records
+from function.ledger import records
 from function.store import ObjectStore
 
 

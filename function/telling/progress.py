@@ -8,7 +8,7 @@ from events.envelope import encode_json
 from events.request import ObjectRef
 from function import layout
 from function.errors import StoreDown
-from function.records import json_object
+from function.ledger.records import json_object
 from function.store import ObjectStore
 
 

@@ -18,11 +18,12 @@ from events.outcome import failed
 from events.prompt import Fault, sentence
 from events.promptfile import Entries, Entry
 from events.request import ObjectRef, Request, from_message, from_object
-from function import layout, records
+from function import layout
 from function.errors import AccessDenied, BucketMissing, StoreDown
-from function.sink import HttpSink
+from function.ledger import records
 from function.store import ObjectStore
 from function.telling import ImageUrls
+from function.telling.sink import HttpSink
 
 SOURCE: Final = "/submit"
 # What a door of ours and a broker say when the same event is welcome later.

@@ -11,10 +11,11 @@ from typing import Final
 import structlog
 
 from events.request import ObjectRef
-from function import check_store, layout, records
+from function import layout
+from function.bucket.files import PromptFiles
 from function.errors import DarkroomError, SinkDown, SinkRefused
-from function.files import PromptFiles
-from function.store import Listed, ObjectStore
+from function.ledger import records
+from function.store import Listed, ObjectStore, check_store
 from function.telling import Telling
 
 CLAIMS_KEPT: Final = timedelta(days=1)

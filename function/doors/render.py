@@ -11,10 +11,10 @@ from flask import Response
 from events.dialects import Carried, Dropped, Nothing, Prompted
 from events.envelope import Message
 from events.request import ObjectRef, context_of
-from function.app import reply
-from function.arriving import read_one
+from function.bucket.files import Asked, PromptFiles, Prompts
+from function.doors.app import reply
+from function.doors.arriving import read_one
 from function.errors import WouldExpand
-from function.files import Asked, PromptFiles, Prompts
 from function.rendering import Darkroom
 
 log = structlog.get_logger()

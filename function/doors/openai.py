@@ -9,8 +9,8 @@ from typing import Any, Final
 from flask import Response
 
 from events.prompt import Fault, faults_of, sentence
+from function.doors.generate import TOO_LARGE, Desk, Drawn, Failure, json_in, json_out
 from function.errors import DarkroomError
-from function.generate import TOO_LARGE, Desk, Drawn, Failure, json_in, json_out
 
 PATH: Final = "/v1/images/generations"
 # The name of the model beside its own: programs want one, and need not know which directory it is.

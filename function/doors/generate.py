@@ -13,7 +13,7 @@ from flask import Response
 from events.dialects.direct import request_id
 from events.envelope import decode_json, encode_json
 from events.request import Request
-from function.app import RETRY_AFTER, sentence_for
+from function.doors.app import RETRY_AFTER, sentence_for
 from function.errors import DarkroomError, Refused, Retry
 from function.rendering import Darkroom
 from function.store import ObjectStore

@@ -8,11 +8,11 @@ import structlog
 
 from events.asking import dropped
 from events.request import ObjectRef
-from function import progress
-from function.files import PromptFiles
-from function.sink import Sink
+from function.bucket.files import PromptFiles
 from function.store import ObjectStore
-from function.sweep import Listing
+from function.telling import progress
+from function.telling.sink import Sink
+from function.telling.sweep import Listing
 
 log = structlog.get_logger()
 

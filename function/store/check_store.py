@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from function.errors import AccessDenied, StoreDown
-from function.race import NotStartedError, race
 from function.store import ObjectStore, Stored
+from function.store.race import NotStartedError, race
 
 RACERS: Final = 32
 KEYS: Final = 20

@@ -11,9 +11,9 @@ import click
 
 from events.envelope import NotACloudEvent
 from function.bootstrap import sink_of
+from function.bucket.image_bucket import image_store
 from function.config import Settings
 from function.errors import SinkDown, SinkRefused
-from function.image_bucket import image_store
 from function.letters import Letter, in_archive, in_text, names, reason, revived
 
 # Letters between two lines of progress where no terminal shows a bar.
@@ -39,7 +39,7 @@ def from_archive(settings: Settings, key: str) -> Letters:
 
 @contextmanager
 def from_topic(name: str, bootstrap: str, properties: Mapping[str, str]) -> Iterator[Letters]:
-    from function.topic import Topic
+    from function.letters.topic import Topic
 
     with closing(Topic(name, bootstrap, properties)) as topic:
         yield len(topic), topic

@@ -10,13 +10,14 @@ from typing import Final
 from events.envelope import NotACloudEvent
 from events.promptfile import DEFAULTS, InvalidPromptFile, Limits, read
 from events.request import ObjectRef, Request, from_object
-from function import layout, progress, records
+from function import layout
+from function.commands.retry import retries
 from function.errors import ObjectGone
-from function.ledger import Ledger
+from function.ledger import Ledger, records
+from function.ledger.records import Record
 from function.letters import in_archive, names, reason
-from function.records import Record
-from function.retry import retries
 from function.store import ObjectStore
+from function.telling import progress
 
 KEY: Final = re.compile(r"[0-9a-f]{64}")
 # Dead letters of one key that are shown, the latest.

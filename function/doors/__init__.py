@@ -1,0 +1,1 @@
+"""The doors: HTTP in, and the process behind it."""
