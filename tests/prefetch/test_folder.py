@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from tests.darkroom import MODEL, REPOSITORY, sentence
 from tests.prefetch.conftest import PROGRAM, around, files_of, prefetch
 from tests.prefetch.hub import COMMIT, Hub
 from tests.process.confined import UNSHARED, mounts
+from tests.terminal import on_a_terminal
 from tests.watch import written_files
 
 SHAPES = REPOSITORY / MODEL
@@ -145,20 +145,8 @@ def test_steps_in_the_log(tmp_path: Path) -> None:
 
 
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
     command = [sys.executable, *PROGRAM, str(SHAPES), str(tmp_path)]
-    with subprocess.Popen(
-        command, env=plain_environment() | around(), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(ours, 1 << 16)
-            except OSError:  # the other end was closed
-                break
-    os.close(ours)
-    assert process.returncode == 0
+    shown, _ = on_a_terminal(command, plain_environment() | around())
     assert b"17 files, 14.6 MB" in shown
     assert b"100%" in shown
     assert b"event" not in shown

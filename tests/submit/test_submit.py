@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -18,31 +15,17 @@ from click.testing import CliRunner, Result
 from events import IMAGE_REQUESTED
 from function.cli import main
 from function.demo.process import free_ports, plain_environment
-from tests.darkroom import REPOSITORY, DarkroomProcess, eventually
+from tests.darkroom import DarkroomProcess, eventually
 from tests.drawing import renders
 from tests.servers.broker import Broker
 from tests.submit.conftest import TOKEN, House, outcomes
+from tests.terminal import on_a_terminal
 
 
-def on_a_terminal(house: House, file: Path, *options: str) -> tuple[bytes, list[str]]:
-    """What `darkroom submit` shows on a terminal, and the lines that it prints elsewhere; it must end well."""
-    ours, theirs = pty.openpty()
+def submitted_on_a_terminal(house: House, file: Path, *options: str) -> tuple[bytes, list[str]]:
+    """What `darkroom submit` shows on a terminal, and the lines that it prints elsewhere."""
     command = [sys.executable, "-m", "function.cli", "submit", str(file), *options]
-    environment = plain_environment() | house.server.environment | house.settings
-    with subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(ours, 1 << 16)
-            except OSError:  # the other end was closed
-                break
-        printed = process.stdout.read().splitlines() if process.stdout else []
-    os.close(ours)
-    assert process.returncode == 0, shown
-    return shown, printed
+    return on_a_terminal(command, plain_environment() | house.server.environment | house.settings)
 
 
 def refused(house: House, file: Path, *options: str, **more: str) -> Result:
@@ -139,7 +122,7 @@ def test_a_broker_gets_an_event_for_each_prompt_once(
         str(index): event["causationid"] for index, event in came.items()
     }
     # Once more, and not drawn again; there is a bar, and no step of it is counted twice.
-    shown, printed = on_a_terminal(house, file, "--to", broker.url, "--wait", "--json")
+    shown, printed = submitted_on_a_terminal(house, file, "--to", broker.url, "--wait", "--json")
     again = {line["index"]: line["outcome"]["id"] for line in map(json.loads, printed)}
     assert again == {index: event["id"] for index, event in came.items()}
     assert b"3/3" in shown
