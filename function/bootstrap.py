@@ -158,7 +158,7 @@ def build(
         settling=base.settling,
         renderer=renderer,
         finish=Finishing(marker_for(settings), metadata=settings.metadata == "full"),
-        images=Images(base.store),
+        images=Images(base.store, metadata=settings.metadata == "full"),
         metrics=base.metrics,
         render_limit=settings.render_limit,
         store_patience=STORE_PATIENCE,

@@ -107,7 +107,9 @@ class Settings(BaseModel):
     tags: Tags = Field(
         default_factory=dict, description="tags that the store puts on pictures, such as team=art,project=x"
     )
-    sse_kms_key: str | None = Field(None, description="KMS key that the store encrypts pictures with")
+    sse_kms_key: str | None = Field(
+        None, pattern="^[ -~]*$", description="KMS key that the store encrypts pictures with"
+    )
     metadata: Literal["full", "none"] = Field(
         "full", description="what a file says of how it was drawn; full: prompt, seed and model, for everyone to read"
     )
@@ -148,10 +150,10 @@ class Settings(BaseModel):
                 raise ValueError(f"must be prefixes such as team/art, none of them below {', '.join(OWN)}")
         return prefixes
 
-    @field_validator("door_token", mode="before")
+    @field_validator("door_token", "sse_kms_key", mode="before")
     @classmethod
     def _without_newline(cls, value: object) -> object:
-        # A secret made from a file mostly ends in one, which no header can hold.
+        # What is made from a file mostly ends in one, which no header can hold.
         return value.strip() if isinstance(value, str) else value
 
     @field_validator("sink", "public_url", "s3_public_endpoint")

@@ -16,8 +16,9 @@ RESERVED: Final = frozenset(
     | {"batchid", "batchindex", "batchsize", "causationid", "expirytime", "retry"}
 )
 
-# As S3 documents what the names and values of an object's tags may hold.
-_TAG: Final = re.compile(r"[\w +\-=._:/@]{1,128}")
+# As S3 documents what the names and values of an object's tags may hold; names that begin with aws: are its own.
+_TAG_NAME: Final = re.compile(r"(?!aws:)[\w +\-=._:/@]{1,128}", re.IGNORECASE)
+_TAG_VALUE: Final = re.compile(r"[\w +\-=._:/@]{0,256}")
 
 
 def _split(value: object) -> object:
@@ -45,8 +46,11 @@ def _tags(value: object) -> object:
     if pairs is None:
         return value
     tags = {name.strip(): text.strip() for name, equals, text in pairs if equals}
-    if len(tags) < len(pairs) or len(tags) > 10 or not all(map(_TAG.fullmatch, (*tags, *filter(None, tags.values())))):
-        raise ValueError("must be at most ten different tags as S3 takes them, such as team=art, project=x")
+    good = all(_TAG_NAME.fullmatch(name) and _TAG_VALUE.fullmatch(text) for name, text in tags.items())
+    if not good or len(tags) < len(pairs) or len(tags) > 10:
+        raise ValueError(
+            "must be at most ten different tags as S3 takes them, such as team=art, project=x, and none named aws:"
+        )
     return tags
 
 

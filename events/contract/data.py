@@ -166,9 +166,9 @@ class Remark(Emitted):
     what: Unusual = Field(
         description=(
             "decoded_again: half precision gave black or NaN, so it was decoded in float32; in_tiles: memory ran out, "
-            "and on the second try the VAE worked in tiles, which changes pixels where they meet; offloaded: on the "
-            "third try the model's parts took turns in memory; unguided: what the prompt says to keep out had no "
-            "effect, for guidance_scale is at most 1, or the model takes no guidance; later there may be more"
+            "and it was tried again with the VAE in tiles, which changes pixels where they meet; offloaded: it was "
+            "tried again with the model's parts taking turns in memory; unguided: what the prompt says to keep out had "
+            "no effect, for guidance_scale is at most 1, or the model takes no guidance; later there may be more"
         ),
         json_schema_extra=_more_codes,
     )

@@ -10,26 +10,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from events.prompt.elsewhere import ELSEWHERE
 from events.prompt.fields import Prompt
 from events.prompt.hashing import canonical
 
 MAX_FAULTS: Final = 50
 LISTED: Final = "the README lists them"
-# What others call a field, where that is far from our name.
-_ELSEWHERE: Final = {
-    "batch_size": "num_images",
-    "cfg": "guidance_scale",
-    "cfg_scale": "guidance_scale",
-    "controlnet": "controlnets",
-    "init_image": "image",
-    "lora": "loras",
-    "mask": "mask_image",
-    "n": "num_images",
-    "num_outputs": "num_images",
-    "sampler": "scheduler",
-    "sampler_name": "scheduler",
-    "steps": "num_inference_steps",
-}
 FIRST_FAULTS: Final = 5
 # Bytes of its JSON, with its defaults: the outcome repeats it, and has 64 KiB for all.
 MAX_PROMPT: Final = 24 << 10
@@ -87,11 +73,11 @@ def faults_of(received: object) -> tuple[Fault, ...]:
 def _fault(loc: tuple[int | str, ...], kind: str, message: str) -> Fault:
     where = ".".join(str(part) for part in loc)[:100]
     message = message.removeprefix("Value error, ")
-    if not loc and (named := re.match(r"([a-z0-9_.]+): ", message)):
-        # What several fields say together is told of the one that should change.
-        where, message = named[1], message.removeprefix(named[0])
+    if kind == "value_error" and (named := re.match(r"([a-z0-9_.]+): ", message)):
+        # What several fields of a group say together is told of the one that should change.
+        where, message = f"{where}.{named[1]}".lstrip("."), message.removeprefix(named[0])
     if kind == "extra_forbidden":
-        near = _near(str(loc[0])) if len(loc) == 1 else None
+        near = _near(loc)
         message = f"there is no such field; {f'did you mean {near}?' if near else LISTED}"
     elif kind == "string_pattern_mismatch":
         message = "must not be empty"
@@ -104,8 +90,12 @@ def _fault(loc: tuple[int | str, ...], kind: str, message: str) -> Fault:
     return Fault(where, re.sub("^(Input|String|List) should", "must", message))
 
 
-def _near(name: str) -> str | None:
-    """The field that somebody who wrote `name` may have meant."""
-    fields = {name: name for name in Prompt.model_fields} | _ELSEWHERE
-    near = difflib.get_close_matches(name[:100].lower(), fields, n=1, cutoff=0.7)
+def _near(loc: tuple[int | str, ...]) -> str | None:
+    """The field that somebody who wrote this one may have meant."""
+    # Without the numbers of what is listed.
+    name = ".".join(part for part in loc if isinstance(part, str))
+    if len(loc) > 1:
+        return ELSEWHERE.get(name)
+    fields = {name: name for name in Prompt.model_fields} | ELSEWHERE
+    near = difflib.get_close_matches(name[:100].lower(), fields, n=1, cutoff=0.8)
     return fields[near[0]] if near else None

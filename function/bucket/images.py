@@ -16,28 +16,30 @@ from function.store import ObjectStore
 
 
 class Images:
-    """Keeps each file of a request's pictures once: where one of the same prompt is already, that one counts."""
+    """Keeps each file of a request's pictures once: where one of the same prompt is already, that one counts.
 
-    def __init__(self, store: ObjectStore) -> None:
+    Whoever has a file's URL is told its object's metadata, too: with `metadata=False` they are what a redelivery needs.
+    """
+
+    def __init__(self, store: ObjectStore, *, metadata: bool = True) -> None:
         self._store = store
+        self._metadata = metadata
 
     def keep(
         self, request: Request, index: int, finished: Finished, model: Model, prefix: str = layout.IMAGES
     ) -> outcome.Image:
         """Store picture `index` of `request` below `prefix`, and say what is stored."""
-        about = {
-            "seed": str(finished.seed),
-            "pixels-sha256": finished.pixels_sha256,
+        about = {"pixels-sha256": finished.pixels_sha256}
+        if self._metadata:
             # S3 metadata is ASCII.
-            "model": quote(model.name),
-            "revision": quote(model.revision or ""),
-        }
+            about |= {"seed": str(finished.seed), "model": quote(model.name), "revision": quote(model.revision or "")}
         kept = []
         for output, file in enumerate(finished.files):
             key = layout.image(request.key, index, file.suffix, output, prefix)
             kept.append(self._keep(request, key, file, about))
         (first, stored), *others = kept
-        told = first | {"seed": int(stored["seed"]), "pixels_sha256": stored["pixels-sha256"]}
+        # The prompt's hash is the same, and with it the seed.
+        told = first | {"seed": int(stored.get("seed", finished.seed)), "pixels_sha256": stored["pixels-sha256"]}
         if others:
             told["renditions"] = [outcome.File(**other) for other, _ in others]
         return outcome.Image.model_validate(told)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, Final, TypeVar
 from events import IMAGE_COMPLETED, IMAGE_FAILED
 from events.asking import Batch, requested
 from events.envelope import STRUCTURED, decode_json, media_type
-from events.outcome import failed
+from events.outcome import UNRECORDED, Outcome, failed
 from events.prompt import Fault, sentence
 from events.promptfile import Entries, Entry
 from events.request import ObjectRef, Request, from_message, from_object
@@ -70,39 +69,49 @@ def drop(store: ObjectStore, key: str, body: bytes) -> ObjectRef:
     return ObjectRef(store.bucket, key, stored.version, stored.etag, len(body))
 
 
-def results(store: ObjectStore, ref: ObjectRef, count: int, *, timeout: float) -> Iterator[Came]:
-    """The outcomes of a dropped file's prompts, each as soon as it is in `results/`."""
+def results(store: ObjectStore, urls: ImageUrls, ref: ObjectRef, count: int, *, timeout: float) -> Iterator[Came]:
+    """The outcomes of a dropped file's prompts, each as soon as it is in `results/`; from its record if it is not."""
     names = {layout.result(ref, index): index for index in range(count)}
     prefix = layout.result(ref, 0).removesuffix("0.json")
+    pending = {index: from_object(ref, index, None).key for index in range(count)}
 
-    def look(_most: int) -> Iterator[Came]:
+    def look(most: int) -> Iterator[Came]:
         for listed in store.list(prefix):
-            if listed.key in names and (stored := store.read(listed.key)):
-                yield Came(names.pop(listed.key), records.json_object(stored.body))
+            index = names.get(listed.key, -1)
+            if index in pending and (stored := store.read(listed.key)):
+                outcome = Outcome(records.json_object(stored.body))
+                if outcome.code in UNRECORDED and (record := records.read(store, pending[index])):
+                    # It was drawn after all, and what lies here could not be overwritten.
+                    outcome = record.outcome
+                del pending[index]
+                # Signed anew: the URLs that lie here may be over.
+                yield Came(index, outcome.with_urls(urls))
+        # What lies in `results/` may have expired, as a record does not.
+        yield from _recorded(store, urls, pending, most)
 
-    yield from _awaited(names, look, timeout)
-    yield from (_missed(index, timeout, ref.uri) for index in names.values())
+    yield from _awaited(pending, look, timeout)
+    yield from (_missed(index, timeout, ref.uri) for index in sorted(pending))
 
 
 def recorded(
     store: ObjectStore, urls: ImageUrls, asked: Iterable[tuple[int, str]], *, timeout: float
 ) -> Iterator[Came]:
     """The outcomes recorded under these keys, each soon after it is."""
-    pending = deque(asked)
+    pending = dict(asked)
+    yield from _awaited(pending, lambda most: _recorded(store, urls, pending, most), timeout)
+    yield from (_missed(index, timeout, key) for index, key in sorted(pending.items()))
 
-    def look(most: int) -> Iterator[Came]:
-        for _ in range(min(most, len(pending))):
-            index, key = pending[0]
-            record = records.read(store, key)
-            pending.popleft()
-            if record:
-                yield Came(index, record.outcome.with_urls(urls))
-            else:
-                # Behind all others, which have to be found though this one may never be there.
-                pending.append((index, key))
 
-    yield from _awaited(pending, look, timeout)
-    yield from (_missed(index, timeout, key) for index, key in sorted(pending))
+def _recorded(store: ObjectStore, urls: ImageUrls, pending: dict[int, str], most: int) -> Iterator[Came]:
+    """What is recorded by now of the first that are pending, which it is not any more."""
+    for index, key in list(islice(pending.items(), most)):
+        record = records.read(store, key)
+        del pending[index]
+        if record:
+            yield Came(index, record.outcome.with_urls(urls))
+        else:
+            # Behind all others, which have to be found though this one may never be there.
+            pending[index] = key
 
 
 def _awaited(pending: Sized, look: Callable[[int], Iterator[Came]], timeout: float) -> Iterator[Came]:

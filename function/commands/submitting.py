@@ -16,6 +16,7 @@ import click
 from events.promptfile import Entries, InvalidPromptFile, read
 from function.commands.backstops import url
 from function.config import Settings, WrongSettings
+from function.printing import printable
 
 if TYPE_CHECKING:
     from function.commands.submission import Came
@@ -88,7 +89,7 @@ def _dropped(
     settings: Settings, bucket: str, file: Path, body: bytes, entries: Entries, patience: int | None
 ) -> Iterator[Came | None]:
     """What became of the prompts after the file was put into the bucket; without `patience`, what is known at once."""
-    from function.bucket.image_bucket import image_store
+    from function.bucket.image_bucket import image_store, image_urls
     from function.commands.submission import drop, faulty, results
     from function.store import S3Store, s3_client
 
@@ -100,7 +101,8 @@ def _dropped(
     ref = drop(S3Store(s3_client(), bucket), key, body)
     click.echo(f"{ref.uri} holds {_many(len(entries))}", err=True)
     if patience:
-        return results(image_store(settings), ref, len(entries), timeout=patience)
+        store = image_store(settings)
+        return results(store, image_urls(settings, store), ref, len(entries), timeout=patience)
     return faulty(ref, entries)
 
 
@@ -139,7 +141,7 @@ def _tell(came: Iterable[Came | None], total: int, *, as_json: bool) -> Iterator
                 step("")
                 continue
             said = {"index": one.index, "outcome": one.event, "refusal": one.refusal or None}
-            step(json.dumps(said) if as_json else _line(one))
+            step(json.dumps(said) if as_json else printable(_line(one)))
             yield not one.good
 
 

@@ -130,4 +130,6 @@ class Capacity:
             elif ref := variable.get("valueFrom", {}).get("configMapKeyRef"):
                 found = self._cluster.data(ref["name"], self._cluster.namespace) or {}
                 environment |= {variable["name"]: found[ref["key"]]} if ref["key"] in found else {}
+        # That it is empty in a ConfigMap says nothing of the Secret, which is not read.
+        environment.pop("DARKROOM_DOOR_TOKEN", None)
         return Settings.from_environment(environment)

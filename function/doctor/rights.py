@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +12,7 @@ from function.bucket.keeping import Keeping
 from function.config import Settings
 from function.doctor.finding import Check, Finding
 from function.doctor.storage import Storage, code_of
+from function.doctor.writing import Writing, nobodys
 from function.errors import AccessDenied, BucketMissing, StoreDown
 from function.layout import CLAIMS, DEAD, FILES, IMAGES, RECORDS, RESULTS, TOLD
 
@@ -31,11 +30,14 @@ READ = Check(
 WRITE = Check(
     "may-write", "objects may be written below each prefix that the identity writes (s3:PutObject)", LIST.mend
 )
+KEEP = Check(
+    "may-keep",
+    "pictures are taken with what `DARKROOM_TAGS` and `DARKROOM_SSE_KMS_KEY` ask for (s3:PutObjectTagging, "
+    "kms:GenerateDataKey, kms:Decrypt)",
+    "another value of that setting, or the right to it: `knative/policies/README.md`",
+)
 CLAIM = Check("may-claim", "a claim may be created if it is absent, read, and overwritten by its owner", LIST.mend)
 DELETE = Check("may-delete", "claims may be deleted (s3:DeleteObject below claims/)", LIST.mend)
-
-# No MD5 of what is sent with it: a store that lets us write refuses the body as damaged, and keeps nothing.
-_ANOTHERS_MD5: Final = base64.b64encode(hashlib.md5(b"another", usedforsecurity=False).digest()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,13 @@ class Rights:
         return bool(self.reads)
 
 
+PAGE: Final = "knative/policies/README.md"
+RENDER: Final = "render"
 # The file of what render is granted beside its own, where prompts may take pictures from buckets.
 INPUTS: Final = "inputs"
 # As knative/policies has them, a file for each; a test compares.
 POLICIES: Final[Mapping[str, Rights]] = {
-    "render": Rights((CLAIMS, IMAGES, RECORDS), (CLAIMS, IMAGES, RECORDS, RESULTS, TOLD), inputs=True),
+    RENDER: Rights((CLAIMS, IMAGES, RECORDS), (CLAIMS, IMAGES, RECORDS, RESULTS, TOLD), inputs=True),
     "intake": Rights((CLAIMS, FILES, IMAGES, RECORDS), (FILES, RECORDS, RESULTS, TOLD), prompts=True, checks=True),
     "sweep": Rights((FILES, IMAGES, RECORDS), (FILES, RESULTS, TOLD), (CLAIMS,), prompts=True),
     "archive": Rights((), (DEAD,)),
@@ -98,7 +102,7 @@ def _granting(kind: str, names: Sequence[str]) -> str:
         return " && ".join([*made, f'mc admin policy attach $ALIAS {attached} --user "$AWS_ACCESS_KEY_ID"'])
     who = "role" if kind == "aws" else "user"
     return " && ".join(
-        f"aws iam put-{who}-policy --{who}-name darkroom-{'render' if name == INPUTS else name} "
+        f"aws iam put-{who}-policy --{who}-name darkroom-{RENDER if name == INPUTS else name} "
         # Another name than that of render's own, which it would replace.
         f"--policy-name darkroom{f'-{name}' if name == INPUTS else ''} "
         f"--policy-document file://knative/policies/{name}.json"
@@ -110,14 +114,15 @@ class RightsExamination:
     """The rights of one identity, `all` for credentials that every process shares."""
 
     name = "rights"
-    checks = (LIST, READ, WRITE, CLAIM, DELETE)
+    checks = (LIST, READ, WRITE, KEEP, CLAIM, DELETE)
     seconds = 30.0
 
     def __init__(self, storage: Storage, settings: Settings, identity: str) -> None:
         self._storage = storage
         self._settings = settings
         self._identity = identity
-        self._needs = _with_destinations(IDENTITIES[identity], Keeping.wanted(settings).prefixes)
+        self._keeping = Keeping.wanted(settings)
+        self._needs = _with_destinations(IDENTITIES[identity], self._keeping.prefixes)
 
     def run(self) -> Iterator[Finding]:
         self._storage.require()
@@ -135,7 +140,11 @@ class RightsExamination:
         for name in self._settings.prompt_buckets if self._needs.prompts else ():
             yield from self._list_and_read(self._storage.bucket(name), (self._settings.prompt_prefix,))
         if self._needs.writes:
-            yield self._tried(WRITE, lambda: self._write(images))
+            writing = Writing(self._storage, images, self._keeping)
+            written = self._tried(WRITE, lambda: self._write(writing))
+            yield written
+            if written.state == "ok" and IMAGES in self._needs.writes and writing.asking:
+                yield from self._keep(writing)
         key = f"{PREFIX}doctor-{uuid.uuid4().hex}/1"
         if CLAIMS in self._needs.writes:
             yield self._tried(CLAIM, lambda: self._claim(images, key))
@@ -162,11 +171,13 @@ class RightsExamination:
         all_of_its = tuple(POLICIES) if self._identity == "all" else (self._identity,)
         grant = _granting(self._storage.kind, lacking or all_of_its)
         has = self._settings
-        # As the files call them.
-        named = (
+        # As the files call them, which know of no destinations.
+        buckets = (
             has.image_bucket == "images" and {*has.prompt_buckets} <= {"prompts"} and {*has.input_buckets} <= {INPUTS}
         )
-        return grant if named else f"{grant}  # once they name your buckets: knative/policies/README.md"
+        prefixes = bool(lacking) or IMAGES not in self._needs.reads or not has.destinations
+        yours = [word for word, named in (("buckets", buckets), ("destinations", prefixes)) if not named]
+        return f"{grant}  # once they name your {' and '.join(yours)}: {PAGE}" if yours else grant
 
     def _list_and_read(
         self, store: S3Store, prefixes: tuple[str, ...], lacking: Sequence[str] = ()
@@ -183,7 +194,7 @@ class RightsExamination:
         read = 0
         for prefix in prefixes:
             # What is missing first, for it needs no object; some stores answer 404 to who may not read either.
-            if store.read(f"{prefix}{_nobodys()}") is not None:
+            if store.read(nobodys(prefix)) is not None:
                 raise StoreDown(f"bucket {store.bucket} answers with something where nothing is")
             there = None
             with suppress(AccessDenied):  # is a finding of its own
@@ -192,26 +203,28 @@ class RightsExamination:
         seen = f"{read} objects were read" if read else "nothing is there yet to be read"
         return f"in bucket {store.bucket} what is missing is answered 404, and {seen}"
 
-    def _write(self, store: S3Store) -> str:
+    def _write(self, writing: Writing) -> str:
         for prefix in self._needs.writes:
-            key = f"{prefix}{_nobodys()}"
-            try:
-                with self._storage.translated(store.bucket, f"s3:PutObject below {prefix}"):
-                    self._storage.client.put_object(
-                        Bucket=store.bucket, Key=key, Body=b"doctor", ContentMD5=_ANOTHERS_MD5, IfNoneMatch="*"
-                    )
-            except StoreDown as error:
-                if code_of(error.__cause__) != "BadDigest":
-                    raise
-            else:
-                # Below records/ and images/ nobody may delete again, so nothing more is tried.
-                with suppress(StoreDown):
-                    store.delete(key)
-                raise StoreDown(
-                    f"bucket {store.bucket} took {key} with a wrong digest: below {prefix} may be written, and below "
-                    "other prefixes it is not tried, for it would stay"
-                )
+            writing.below(prefix)
         return f"objects may be written below {', '.join(self._needs.writes)}"
+
+    def _keep(self, writing: Writing) -> Iterator[Finding]:
+        try:
+            refused = writing.refused()
+        except StoreDown as error:
+            yield KEEP.unknown(f"pictures are not taken as the settings ask: {error}")
+            return
+        for asking, refusal in refused:
+            said = f"pictures are not taken as {asking.setting} asks: {refusal}"
+            if isinstance(refusal, AccessDenied):
+                grant = _granting(self._storage.kind, (RENDER,))
+                yield KEEP.wrong(said, f"{grant}  # once it grants {asking.needs}: {PAGE}")
+            elif code_of(refusal.__cause__):
+                yield KEEP.wrong(said, f"kubectl apply --kustomize $OVERLAY  # with another {asking.setting}")
+            else:
+                yield KEEP.unknown(said)
+        if not refused:
+            yield from (KEEP.ok(f"pictures are taken as {one.setting} asks") for one in writing.asking)
 
     @staticmethod
     def _claim(store: S3Store, key: str) -> str:
@@ -227,10 +240,5 @@ class RightsExamination:
     def _delete(store: S3Store, key: str) -> str:
         store.delete(key)
         # And one that is not there: the right to delete what check-store writes is not enough.
-        store.delete(f"{CLAIMS}{_nobodys()}/1")
+        store.delete(f"{nobodys(CLAIMS)}/1")
         return "claims may be deleted"
-
-
-def _nobodys() -> str:
-    """A name that nothing has, below no prefix that a policy makes an exception of."""
-    return f"doctor-{uuid.uuid4().hex}"

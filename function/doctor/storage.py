@@ -95,4 +95,6 @@ class Storage:
 
 def code_of(error: BaseException | None) -> str:
     """The code in what boto3 raised; its classes are made at run time, and only `function/store` may import them."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    # None where a connection ended without an answer.
+    response = getattr(error, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))

@@ -33,6 +33,8 @@ _LABELS: Final = {
 _NUMBERS: Final = {b"\x02\x11", b"\0\1"}
 _REQUESTABLE, _LABEL, _ID, _HASH, _PRIVATE = 1, 2, 4, 8, 16
 _BRANDS: Final = frozenset({b"avif", b"avis", b"mif1", b"miaf", b"msf1", b"MA1A", b"MA1B", b"tmap", b"iso8", b"avio"})
+# All that a picture needs, moving ones too. C2PA lets others, such as `free`, hold whatever anyone has put there.
+_BOXES: Final = frozenset({b"ftyp", b"uuid", b"meta", b"moov", b"mdat"})
 
 
 def check(file: bytes, media_type: str) -> None:
@@ -92,6 +94,9 @@ def _even(size: int) -> int:
 def _avif(file: bytes) -> bytes:
     store = b""
     for kind, begin, end in _boxes(file, 0, len(file)):
+        # The file's type comes first, and once: nobody signs it.
+        if kind not in _BOXES or (kind == b"ftyp") != (begin == 8):
+            raise Misframed("there is a box in the file that is none of a picture's")
         if kind == b"ftyp":
             brands = {file[at : at + 4] for at in (begin, *range(begin + 8, end, 4))}
             if brands - _BRANDS or file[begin + 4 : begin + 8] != bytes(4):

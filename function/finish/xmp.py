@@ -21,8 +21,13 @@ _NEWSCODES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "AVIF")
 # What Pillow raises of bytes that it cannot make sense of.
 UNREADABLE: Final = (OSError, RuntimeError, SyntaxError, ValueError, Image.DecompressionBombError)
-# As an element or as an attribute, by whatever prefix its writer chose.
-_SOURCE: Final = re.compile(r"""[\s<:]DigitalSourceType(?:\s*=\s*["']|[^<>]*resource\s*=\s*["']|\s*>\s*)([^"'<>\s]+)""")
+# As an element or as an attribute, by whatever prefix its writer chose. What may stand between is bounded: otherwise a
+# stranger's packet of names without a value takes time by the square of its length.
+_SOURCE: Final = re.compile(
+    r"""[\s<:]DigitalSourceType(?:\s*=\s*["']|[^<>]{0,200}?resource\s*=\s*["']|\s*>\s*)([^"'<>\s]+)"""
+)
+# As much as a JPEG has room for.
+_MOST_READ: Final = 1 << 16
 
 
 class SourceType(StrEnum):
@@ -65,6 +70,7 @@ def source_type(file: bytes) -> str | None:
             found = picture.info.get("xmp", b"")
     except UNREADABLE:
         return None
+    found = found[:_MOST_READ]
     text = found if isinstance(found, str) else bytes(found).decode("utf-8", "replace")
     stated = _SOURCE.search(text)
     return stated[1] if stated else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from function.render.weights import ModelUnavailable
@@ -17,14 +17,22 @@ def check_attention(attention: Attention, device: torch.device) -> None:
     """Raise `ModelUnavailable` where that cannot be had."""
     if attention == "sdpa":
         return
+    import torch
+
     leave = "or leave the setting out: torch's own attention is about as fast"
-    if find_spec("xformers") is None:
-        raise ModelUnavailable(
-            "DARKROOM_ATTENTION is xformers, which is not installed: "
-            f"install Darkroom with its extra [xformers], {leave}"
-        )
+    install = "install '.[xformers]' from a checkout of Darkroom into an environment of its own"
+    try:
+        library = import_module("xformers._cpp_lib")
+    except ImportError:
+        raise ModelUnavailable(f"DARKROOM_ATTENTION is xformers, which is not installed: {install}, {leave}") from None
     if device.type != "cuda":
         raise ModelUnavailable(f"DARKROOM_ATTENTION is xformers, which works on a GPU only: choose one, {leave}")
+    # Without them it has torch attend, and says that in a log alone.
+    if not library._built_with_cuda:  # noqa: SLF001  # what `python -m xformers.info` says; there is no other name
+        raise ModelUnavailable(
+            "DARKROOM_ATTENTION is xformers, whose CUDA operators do not load beside "
+            f"torch {torch.__version__}: {install}, {leave}"
+        )
 
 
 def attend(unet: Any, attention: Attention) -> None:

@@ -15,7 +15,7 @@ from function.render.adapters import NOTHING, Fitted
 from function.render.environment import device_name, software
 from function.render.guard import check, decode
 from function.render.ladder import climb
-from function.render.memory import Memory
+from function.render.memory import Memory, Rung, Step
 from function.render.modes import OURS, Stage, beginning, filled, refining, sides
 from function.render.sizes import as_pairs, said_as
 
@@ -68,7 +68,9 @@ def draw(
         timings = dict.fromkeys((*stages, "decode"), 0.0)
         # The texts are encoded once for all pictures, and that is part of drawing them.
         timings["denoise"] = time.perf_counter() - began
-        draw_one = partial(_picture, base.vae, stages, memory, timings, remarks)
+        # Of words alone there is nothing for the VAE to encode.
+        drawing = {name: rung for name, rung in memory.rungs.items() if prompt.image or name != "in_tiles"}
+        draw_one = partial(_picture, base.vae, stages, (drawing, memory.rungs), timings, remarks)
         pictures, missing = _pictures(draw_one, [(seed + k) % SEEDS for k in range(prompt.num_images)])
     if in_vain(prompt, [stage.pipeline for stage in stages.values()]):
         remarks += [Remark(picture.seed, "unguided") for picture in pictures]
@@ -132,17 +134,18 @@ def _pictures(draw_one: Callable[[int], Picture], seeds: Sequence[int]) -> tuple
 def _picture(
     vae: AutoencoderKL,
     stages: Mapping[str, Stage],
-    memory: Memory,
+    ladders: tuple[Mapping[Step, Rung], Mapping[Step, Rung]],
     timings: dict[str, float],
     remarks: list[Remark],
     seed: int,
 ) -> Picture:
     """The picture of `seed`; what is drawn stays so where memory runs out while it is decoded."""
-    latents, rung = climb(partial(_latents, stages, seed, timings), memory.rungs)
+    drawing, decoding = ladders
+    latents, rung = climb(partial(_latents, stages, seed, timings), drawing)
     drawn = time.perf_counter()
-    (pixels, again), other_rung = climb(partial(_pixels, vae, latents), memory.rungs)
+    (pixels, again), other_rung = climb(partial(_pixels, vae, latents), decoding)
     timings["decode"] += time.perf_counter() - drawn
-    remarks += [Remark(seed, what) for what in dict.fromkeys((rung, other_rung)) if what != "as_is"]
+    remarks += [Remark(seed, what) for what in dict.fromkeys((rung, other_rung)) if what != "as_is" if what != "alone"]
     if again:
         remarks.append(Remark(seed, "decoded_again"))
     return Picture(pixels, seed)

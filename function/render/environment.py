@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 # Another version of one of these may draw other pixels for the same prompt.
-_LIBRARIES: Final = ("accelerate", "diffusers", "peft", "torch", "transformers", "xformers")
+_LIBRARIES: Final = ("accelerate", "diffusers", "peft", "pillow", "torch", "transformers", "xformers")
 
 
 @cache

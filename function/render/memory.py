@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Offload = Literal["none", "model", "sequential"]
 Tiling = Literal["auto", "on", "off"]
-Step = Literal["as_is", "in_tiles", "offloaded"]
+Step = Literal["as_is", "alone", "in_tiles", "offloaded"]
 Rung = Callable[[], AbstractContextManager[None]]
 
 # In latents, 8 pixels each. By itself a VAE takes pictures of the size that it was trained on in one piece, which for
@@ -33,10 +34,19 @@ log = structlog.get_logger()
 
 
 class Memory:
-    """What a model's pipelines take of the device; `rungs` are the ways to take ever less, for a picture."""
+    """What a model's pipelines take of the device; `rungs` are the ways to take ever less, for a picture.
+
+    `let_go` drops what is kept beside the model and not in use.
+    """
 
     def __init__(
-        self, pipelines: Sequence[Any], device: torch.device, *, offload: Offload = "none", tiling: Tiling = "auto"
+        self,
+        pipelines: Sequence[Any],
+        device: torch.device,
+        *,
+        offload: Offload = "none",
+        tiling: Tiling = "auto",
+        let_go: Callable[[], None] = lambda: None,
     ) -> None:
         from torch.nn import Module
 
@@ -47,10 +57,11 @@ class Memory:
         self._vae: AutoencoderKL = base.vae
         self._own_pixels = (base.default_sample_size * base.vae_scale_factor) ** 2
         self._tiling = tiling
+        self._let_go = let_go
         self._left_apart = False
-        # Before there are pictures, too, there is a second try: memory that is in pieces comes together again.
-        self.early_rungs: Mapping[str, Rung] = {"as_is": self._as_is, "again": nullcontext}
-        self.rungs: dict[Step, Rung] = {"as_is": self._as_is, "in_tiles": lambda: tiled(self._vae, TILE)}
+        # A second try is worth it with nothing to let go of, too: memory that is in pieces comes together again.
+        self.early_rungs: Mapping[Step, Rung] = {"as_is": self._as_is, "alone": self._alone}
+        self.rungs: dict[Step, Rung] = {**self.early_rungs, "in_tiles": lambda: tiled(self._vae, TILE)}
         # A CPU has nowhere else to put them, and what is offloaded already is so on each rung.
         if offload == "none" and device.type != "cpu":
             self.rungs["offloaded"] = self.apart
@@ -85,6 +96,13 @@ class Memory:
     def _as_is(self) -> Iterator[None]:
         if self._left_apart:
             self._together()
+        yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._let_go()
+        # Modules hold each other in circles.
+        gc.collect()
         yield
 
     def _together(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from events.prompt import Prompt
+from events.prompt import Fault, Prompt
 from events.prompt.refining import AESTHETIC_SCORE, HIGH_NOISE_FRACTION, NEGATIVE_AESTHETIC_SCORE, REFINER_STRENGTH
 from events.prompt.sampling import whole_way
 from events.prompt.sources import STRENGTH
@@ -65,7 +65,8 @@ def sides(prompt: Prompt, sources: Sources, native: int, factor: int) -> tuple[i
     width, height = (side - side % factor for side in sources[prompt.image].size)
     width, height = asked_sides(prompt, native, (width, height))
     if width not in _SIDES or height not in _SIDES:
-        raise InputUnusable(f"image: would make a picture of {width}x{height} pixels; say which width and height it is")
+        fault = Fault("image", f"would make a picture of {width}x{height} pixels; say which width and height it is")
+        raise InputUnusable(str(fault), [fault])
     return width, height
 
 
@@ -90,6 +91,10 @@ def beginning(
     """The pipeline that draws from noise, from a picture or within a mask, and what it takes beside the rest."""
     import diffusers
 
+    from function.render.schedulers import check_division
+
+    if prompt.refiner == "ensemble":
+        check_division(base.scheduler, rendered, "base")
     size = {"width": rendered["width"], "height": rendered["height"]}
     until = {"denoising_end": rendered["high_noise_fraction"]} if prompt.refiner == "ensemble" else {}
     followed = {"image" if prompt.image is None else "control_image": fitted.control_images}
@@ -116,9 +121,12 @@ def refining(refiner: Any, rendered: Mapping[str, Any], prompt: Prompt, sources:
     """The pipeline that goes on with the latents of the one before, and what it takes beside the rest."""
     from diffusers import StableDiffusionXLInpaintPipeline
 
+    from function.render.schedulers import check_division
+
     asked = {name: rendered[name] for name in ("aesthetic_score", "negative_aesthetic_score")}
     asked |= {"num_inference_steps": rendered["refiner_steps"], "timesteps": None, "sigmas": None}
     if prompt.refiner == "ensemble":
+        check_division(refiner.scheduler, rendered, "refiner")
         return refiner, asked | {"denoising_start": rendered["high_noise_fraction"]}
     asked["strength"] = rendered["refiner_strength"]
     if prompt.mask_image is None:

@@ -22,7 +22,8 @@ _TEXT: Final = re.compile(r"[\w.-]+\.(?:json|txt)")
 
 def of_pipeline(names: Iterable[str], index: Mapping[str, Any], variant: str | None) -> list[str]:
     """The files of a pipeline with this `model_index.json`; `ModelUnavailable`, a sentence's end, if it lacks some."""
-    if (kind := index.get("_class_name")) not in (KIND, KIND_OF_REFINER):
+    kind = index.get("_class_name")
+    if kind not in (KIND, KIND_OF_REFINER):
         raise ModelUnavailable(f"is a {kind}; only a {KIND} can be used")
     names = list(names)
     chosen = [INDEX]
@@ -32,7 +33,8 @@ def of_pipeline(names: Iterable[str], index: Mapping[str, Any], variant: str | N
         if not read:
             raise ModelUnavailable(f"lacks {part}, named in its {INDEX}")
         chosen += [f"{part}/{name}" for name in read]
-    if variant and not any(_variant(name.rpartition("/")[2]) == variant for name in chosen):
+    # A refiner is put to a model, whose variant it need not have.
+    if variant and kind == KIND and not any(_variant(name.rpartition("/")[2]) == variant for name in chosen):
         raise ModelUnavailable(f"has no weights of the variant {variant}: leave the variant out or name another")
     return chosen
 

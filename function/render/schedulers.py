@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import diffusers
 
@@ -44,6 +44,26 @@ def sampling_of(own: SchedulerMixin, prompt: Prompt) -> dict[str, Any]:
     if faults := [Fault(field, complaint) for field, complaint in complaints.items() if complaint]:
         raise InvalidRequest("; ".join(map(str, faults)), faults)
     return {"scheduler": kind, "scheduler_config": told or None, "num_inference_steps": steps}
+
+
+def check_division(own: SchedulerMixin, rendered: Mapping[str, Any], half: Literal["base", "refiner"]) -> None:
+    """Raise `InvalidRequest` where an ensemble leaves this half of it no step, by where the scheduler puts them."""
+    fraction, steps = rendered["high_noise_fraction"], rendered["num_inference_steps"]
+    scheduler = scheduler_like(own, rendered["scheduler"], rendered["scheduler_config"] or {})
+    # As diffusers reckons: not by their number, but by how noisy it still is.
+    whole = scheduler.config.num_train_timesteps
+    cut = round(whole - fraction * whole)
+    if half == "base":
+        scheduler.set_timesteps(steps)
+        left_out = steps - int(steps * rendered["strength"]) if rendered["image"] else 0
+        has_one = bool(scheduler.timesteps[left_out * scheduler.order] >= cut)
+    else:
+        scheduler.set_timesteps(rendered["refiner_steps"])
+        has_one = bool(scheduler.timesteps[-1] < cut)
+    if not has_one:
+        complaint = f"{fraction:g} leaves the {half} no step of those that {rendered['scheduler']} makes"
+        fault = Fault("high_noise_fraction", f"{complaint}; ask for {'more' if half == 'base' else 'less'}")
+        raise InvalidRequest(str(fault), [fault])
 
 
 def scheduler_like(own: SchedulerMixin, kind: str, told: Mapping[str, Any]) -> SchedulerMixin:

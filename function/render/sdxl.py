@@ -125,7 +125,9 @@ class SdxlRenderer:
         pipelines = [pipeline, *filter(None, [self._refiner])]
         for each in pipelines:
             attend(each.unet, self._attention)
-        self._memory = Memory(pipelines, device, offload=self._offload, tiling=self._tiling)
+        self._memory = Memory(
+            pipelines, device, offload=self._offload, tiling=self._tiling, let_go=self._adapters.let_go
+        )
         return pipeline
 
     def _warm_up(self) -> None:

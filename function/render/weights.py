@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from function.render import Model
+from function.render.faults import first_line
 from function.render.manifest import mismatch, runnable
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def load_pipeline(
     folder = folder_of(model)
     folder_of_vae = folder_of(vae) if vae else None
     _check_layout(folder, KIND, WEIGHED)
+    if folder_of_vae:
+        _check_vae(folder_of_vae, folder)
 
     # Seconds of reading, in which torch, seconds of computing, is imported.
     with ThreadPoolExecutor(1) as reading:
@@ -96,7 +99,15 @@ def load_pipeline(
     if dtype == "auto":
         dtype = "float16" if place.type == "cuda" else "float32"
     how = _how(getattr(torch, dtype))
-    replaced = {"vae": AutoencoderKL.from_pretrained(folder_of_vae, **how)} if folder_of_vae else {}
+    replaced = {}
+    if folder_of_vae:
+        its_own = _variant_in(variant, folder_of_vae)
+        try:
+            replaced["vae"] = AutoencoderKL.from_pretrained(folder_of_vae, variant=its_own, **how)
+        except (OSError, ValueError) as error:
+            raise ModelUnavailable(
+                f"DARKROOM_VAE is {folder_of_vae}, which cannot be loaded: {first_line(error)}"
+            ) from error
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         folder, variant=variant, add_watermarker=False, trust_remote_code=False, **how, **replaced
     )
@@ -123,11 +134,10 @@ def load_refiner(
     folder = folder_of(model)
     _check_layout(folder, KIND_OF_REFINER, _READ_OF_REFINER)
     _check_files(folder)
-    has_variant = variant and any((folder / "unet").glob(f"*.{variant}.*"))
     refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained(
         folder,
         vae=base.vae,
-        variant=variant if has_variant else None,
+        variant=_variant_in(variant, *(folder / part for part in _READ_OF_REFINER)),
         add_watermarker=False,
         trust_remote_code=False,
         **_how(base.dtype),
@@ -140,6 +150,11 @@ def load_refiner(
 
 def _how(dtype: torch.dtype) -> dict[str, Any]:
     return {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "low_cpu_mem_usage": True}
+
+
+def _variant_in(variant: str | None, *folders: Path) -> str | None:
+    # It is the model's own; what is put to it has it, or does without, as `darkroom prefetch` fetches it.
+    return variant if variant and any(any(folder.glob(f"*.{variant}.*")) for folder in folders) else None
 
 
 def _equal(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -184,13 +199,9 @@ def _check_files(*folders: Path) -> None:
 
 
 def _check_layout(folder: Path, wanted: str, weighed: Sequence[str]) -> None:
-    try:
-        index: dict[str, Any] = json.loads((folder / "model_index.json").read_bytes())
-        kind = index["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelUnavailable(
-            f"model {folder} is not in diffusers' layout: its model_index.json is missing or broken"
-        ) from error
+    index = _read(folder / "model_index.json")
+    if index is None or (kind := index.get("_class_name")) is None:
+        raise ModelUnavailable(f"model {folder} is not in diffusers' layout: its model_index.json is missing or broken")
     if kind != wanted:
         raise ModelUnavailable(f"model {folder} is a {kind}; only a {wanted} can be used")
     if missing := [name for name in parts_of(index) if not (folder / name).is_dir()]:
@@ -200,6 +211,36 @@ def _check_layout(folder: Path, wanted: str, weighed: Sequence[str]) -> None:
             f"model {folder} has no *.safetensors in {', '.join(unsafe)}; other formats stay unread: "
             "save it again with safe_serialization=True"
         )
+
+
+def _check_vae(folder: Path, model: Path) -> None:
+    given = f"DARKROOM_VAE is {folder}, which"
+    config = _read(folder / "config.json")
+    if config is None:
+        raise ModelUnavailable(
+            f"{given} has no config.json that can be read: name the folder of an {KIND_OF_VAE}, "
+            "such as the one called vae in a pipeline's"
+        )
+    if (kind := config.get("_class_name")) != KIND_OF_VAE:
+        raise ModelUnavailable(f"{given} is a {kind}; only an {KIND_OF_VAE} can be used")
+    # A UNet's that cannot be read is told of where the UNet is loaded.
+    wanted = (_read(model / "unet" / "config.json") or {}).get("out_channels")
+    if wanted and (channels := config.get("latent_channels", 4)) != wanted:
+        raise ModelUnavailable(
+            f"{given} has {channels} latent channels, where the model's UNet has {wanted}: name one made for SDXL"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ModelUnavailable(
+            f"{given} has no *.safetensors; other formats stay unread: save it again with safe_serialization=True"
+        )
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def parts_of(index: Mapping[str, Any]) -> list[str]:

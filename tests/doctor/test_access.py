@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from tests.darkroom import REPOSITORY
-from tests.doctor.cluster import NODES, served, sound
+from tests.doctor.cluster import NAMESPACE, NODES, Cluster, served, sound
 from tests.doctor.running import report
 
 RIGHTS: Final = REPOSITORY / "knative" / "doctor" / "rights.yaml"
@@ -54,11 +54,25 @@ def asked(path: str) -> Right:
     return Right(found["namespace"] or "", found["group"] or "", found["kind"], found["name"] or "")
 
 
+def with_components(cluster: Cluster) -> None:
+    """Render reads the ConfigMaps of these components, too; the Secret beside one of them is nobody's to see."""
+    told = {
+        "darkroom-c2pa": {"DARKROOM_MARK": "c2pa"},
+        "darkroom-generate": {"DARKROOM_GENERATE": "true", "DARKROOM_DOOR_TOKEN": ""},
+    }
+    for name, data in told.items():
+        metadata = {"name": name, "namespace": "darkroom"}
+        cluster.answers[f"{NAMESPACE}/configmaps/{name}"] = {"metadata": metadata, "data": data}
+        cluster.pod()["spec"]["containers"][0]["envFrom"].append({"configMapRef": {"name": name}})
+
+
 def test_the_role_allows_what_is_asked_for_and_no_more(tmp_path: Path) -> None:
     cluster = sound()
+    with_components(cluster)
     with served(cluster, tmp_path) as path:
         settings = {"KUBECONFIG": path, "DARKROOM_DEVICE": "cpu"}
-        report(settings, "sink", "gpu", "knative", "objects", "capacity", options=["--render-seconds", "5"])
+        said = report(settings, "sink", "gpu", "knative", "objects", "capacity", options=["--render-seconds", "5"])
+    assert said.states("numbers-fit") == {"ok"}
     # Nodes are for those who look from outside: who can read one can read all.
     wanted = {asked(path) for path in cluster.asked if path != NODES}
     assert NODES in cluster.asked

@@ -66,7 +66,7 @@ def test_each_file_shows_what_was_asked_and_says_how_to_draw_it_again(doors: Doo
 
 def test_the_record_says_what_drew(doors: Doors) -> None:
     data = drawn(doors, PROMPT)
-    installed = {name: version(name) for name in ("diffusers", "torch", "transformers")}
+    installed = {name: version(name) for name in ("diffusers", "pillow", "torch", "transformers")}
     assert data["software"].items() >= {"darkroom": __version__, **installed}.items()
     assert data["device"].startswith("cpu (")
     assert data["device"].endswith("), float32")

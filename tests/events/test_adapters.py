@@ -47,7 +47,7 @@ def test_left_out_there_are_none() -> None:
         ({"controlnets": [NET] * 4}, "controlnets: must have at most 3 items"),
         ({"controlnets": [{"name": "edges"}]}, "controlnets.0.image: is missing"),
         ({"controlnets": [NET | {"image": "https://x/a.png"}]}, "controlnets.0.image.uri: must name an object"),
-        ({"controlnets": [NET | {"start": 0.5, "end": 0.5}]}, "controlnets.0: start: must be below end"),
+        ({"controlnets": [NET | {"start": 0.5, "end": 0.5}]}, "controlnets.0.start: must be below end"),
         ({"controlnets": [NET | {"scale": -0.1}]}, "controlnets.0.scale: must be greater than or equal to 0"),
         ({"ip_adapters": [NET | {"scale": 2.1}]}, "ip_adapters.0.scale: must be less than or equal to 2"),
         ({"controlnets": [NET], "guidance_rescale": 0.5}, "guidance_rescale: has no effect with controlnets"),

@@ -28,7 +28,9 @@ CODES: tuple[Code, ...] = get_args(Code)
 REQUEST = Request("s3://prompts", "one", {"prompt": "a red star"})
 MODEL = {"name": "models/shapes", "revision": "0" * 40}
 DRAWN_BY: Any = {
-    "software": dict.fromkeys(("accelerate", "diffusers", "peft", "torch", "transformers", "xformers"), "10.10.10"),
+    "software": dict.fromkeys(
+        ("accelerate", "diffusers", "peft", "pillow", "torch", "transformers", "xformers"), "10.10.10"
+    ),
     "device": "NVIDIA RTX PRO 6000 Blackwell Server Edition, bfloat16",
 }
 LIMIT = 64 << 10

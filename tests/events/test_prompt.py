@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from events.envelope import decode_json
 from events.prompt import MAX_FAULTS, Fault, InvalidPrompt, Prompt, canonical, prompt_hash, validate
 from events.prompt.schedulers import NAMES
-from events.prompt.validation import _ELSEWHERE
 from tests.events.values import JSON, SCALARS, TEXT
 
 FIELDS = tuple(Prompt.model_fields)
@@ -216,11 +215,6 @@ def test_an_unknown_field_is_told_the_near_one(name: str, near: str) -> None:
 @pytest.mark.parametrize("name", ["x" * 5000, "", "model_config", "crop"])
 def test_an_unknown_field_that_is_near_to_none_is_told_where_they_are(name: str) -> None:
     assert faults_of({"prompt": "a", name: 1}) == {name[:100]: "there is no such field; the README lists them"}
-
-
-def test_what_others_call_a_field_leads_to_one_that_there_is() -> None:
-    assert set(_ELSEWHERE.values()) <= set(FIELDS)
-    assert not _ELSEWHERE.keys() & set(FIELDS)
 
 
 @pytest.mark.parametrize("name", ["stpes", "Prompt", "prompt ", "", "model_config", "__class__", "x" * 5000])

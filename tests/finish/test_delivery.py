@@ -21,7 +21,7 @@ from function.demo.s3server import S3Server
 from function.demo.seaweedfs import SeaweedFS
 from tests.darkroom import DarkroomProcess, outcome_of, without_urls
 from tests.servers.minio import Minio
-from tests.stores import running
+from tests.stores import new_bucket, running
 
 KMS_KEY: Final = "pictures"
 SETTINGS: Final = {
@@ -129,6 +129,30 @@ def test_the_store_keeps_what_it_was_asked_for_with_pictures_alone(room: Room) -
     record = room.head(f"records/{key}.json")
     assert record.keys().isdisjoint({"ContentDisposition", "CacheControl", "SSEKMSKeyId"})
     assert room.server.client.get_object_tagging(Bucket="images", Key=f"records/{key}.json")["TagSet"] == []
+
+
+@pytest.mark.parametrize(("metadata", "more"), [("full", {"seed", "model"}), ("none", set())], ids=["full", "none"])
+def test_whoever_has_the_url_is_told_of_the_drawing_as_much_as_is_wanted(
+    seaweedfs: S3Server, tmp_path: Path, metadata: str, more: set[str]
+) -> None:
+    """And a redelivery that finds the pictures without their record tells the same of them."""
+    bucket, program = new_bucket(seaweedfs, "images"), ("-m", "tests.drawing")
+    environment = {"DARKROOM_IMAGE_BUCKET": bucket, "DARKROOM_METADATA": metadata}
+    prompt = {"seed": 987_654_321, "num_images": 2, "outputs": [{}, {"format": "webp"}]}
+    with DarkroomProcess("render", seaweedfs, tmp_path, environment, program=program) as process:
+        room = Room(process.wait_ready(), seaweedfs)
+        first = room.drawn("one", **prompt)
+        for file in files_of(first):
+            headers = urllib3.request("GET", file["url"]).headers
+            names = {name.lower() for name in headers if name.lower().startswith("x-amz-meta-")}
+            told = {name.removeprefix("x-amz-meta-") for name in names}
+            assert told == {"sha256", "pixels-sha256", "prompt-hash", "size", "width", "height"} | more
+            assert any("98765432" in value for value in headers.values()) == bool(more)
+        key = first["data"]["key"]
+        seaweedfs.client.delete_object(Bucket=bucket, Key=f"records/{key}.json")
+        again = room.drawn("one", **prompt)
+    assert seaweedfs.client.head_object(Bucket=bucket, Key=f"claims/{key}/2"), "it was drawn again"
+    assert without_urls(again)["data"]["images"] == without_urls(first)["data"]["images"]
 
 
 @pytest.mark.parametrize("prefix", ["press", "team/art", "team/art/2026/november"])

@@ -92,7 +92,7 @@ def test_a_smaller_picture_shows_the_same() -> None:
         ({"outputs": []}, "outputs"),
         ({"outputs": [{}] * (MOST_OUTPUTS + 1)}, "outputs"),
         ({"outputs": [{}, {"format": "gif"}]}, "outputs.1.format"),
-        ({"outputs": [{"quality": 90}]}, "outputs.0"),
+        ({"outputs": [{"quality": 90}]}, "outputs.0.quality"),
         ({"outputs": [{"format": "webp", "quality": 0}]}, "outputs.0.quality"),
         ({"outputs": [{"format": "webp", "quality": 101}]}, "outputs.0.quality"),
         ({"outputs": [{"max_side": 15}]}, "outputs.0.max_side"),

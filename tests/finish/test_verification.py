@@ -106,6 +106,38 @@ def test_what_was_cut_off_or_put_behind_fails(format: str) -> None:
         assert verify(changed).state is not State.VALID
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [(b"free", b"PK\5\6" + bytes(18)), (b"skip", b"\0"), (b"free", b""), (b"ftyp", b"avif\0\0\0\0" + b"avifmif1" * 9)],
+    ids=["zip", "skip", "empty", "type"],
+)
+def test_an_avif_with_a_box_that_nobody_signed_fails_wherever_it_is(kind: bytes, body: bytes) -> None:
+    """Readers of C2PA let those pass that are behind all others."""
+    file, verify = signed("avif"), Verifier()
+    box = (8 + len(body)).to_bytes(4, "big") + kind + body
+    for at in places_between_boxes(file):
+        assert verify(file[:at] + box + file[at:]).state is not State.VALID, at
+    assert verify(file + box).reasons == ("there is a box in the file that is none of a picture's",)
+
+
+def places_between_boxes(file: bytes) -> list[int]:
+    """Where the boxes begin, and where the last of them ends."""
+    places = [0]
+    while places[-1] < len(file):
+        places.append(places[-1] + int.from_bytes(file[places[-1] : places[-1] + 4], "big"))
+    assert len(places) == 5
+    return places
+
+
+def test_a_moving_avif_of_another_writer_is_valid() -> None:
+    file = io.BytesIO()
+    first, second = (Image.fromarray(noise(seed=seed)) for seed in range(2))
+    first.save(file, "avif", save_all=True, append_images=[second])
+    moving = signer().sign(file.getvalue(), "image/avif", SourceType.GENERATED)
+    assert b"moov" in moving
+    assert Verifier()(moving).state is State.VALID
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_file_that_was_saved_again_is_not_signed(format: str) -> None:
     again = io.BytesIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -64,6 +65,17 @@ def test_exiftool_reads_it_in_each_format(exiftool: str, tmp_path: Path) -> None
 )
 def test_other_writers_ways_are_read(written: str) -> None:
     assert source_type(encoded("png", noise(), written)) == TERM
+
+
+@pytest.mark.parametrize("between", ["", " resource"])
+def test_a_packet_of_names_without_a_value_is_read_in_no_time(between: str) -> None:
+    """Of processor time: this much would take seconds by the square of its length, and even its length alone would."""
+    for size in (150_000, 15_000_000):
+        name = f" DigitalSourceType{between}"
+        file = encoded("webp", noise(), name * (size // len(name)))
+        before = time.process_time()
+        assert source_type(file) is None
+        assert time.process_time() - before < 0.5, size
 
 
 @pytest.mark.parametrize("file", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", encoded("png", noise()), signed("png")[:200]])

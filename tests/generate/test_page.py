@@ -13,8 +13,10 @@ from PIL import Image
 
 from function.doors.generate import OF_ALL, OF_AN_IMAGE
 from function.doors.openai import UNHEEDED, USUAL
+from function.errors import DarkroomError
 from tests.darkroom import REPOSITORY
 from tests.docs.test_readme import RUN, blocks, commands, resembles
+from tests.fuzz.fuzzing import kinds
 from tests.generate.conftest import Waiting
 from tests.judge import is_right
 
@@ -45,6 +47,13 @@ def test_every_block_runs_and_answers_as_written(waiting: Waiting, tmp_path: Pat
     for name, caption in PICTURES.items():
         with Image.open(tmp_path / name) as image:
             assert is_right(image, caption)
+
+
+def test_the_table_of_failures_has_every_status_that_there_is() -> None:
+    table = PAGE.partition("| status | code |")[2].partition("\n\n")[0]
+    named = {int(status) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for status in row.split(", ")}
+    # An outcome that is a failure is none of 200 here, but 400 or 422.
+    assert named == {DarkroomError.event_status} | {kind.event_status for kind in kinds()} - {200}
 
 
 def test_every_field_is_named() -> None:

@@ -6,15 +6,19 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from events.request import ObjectRef
 from function.demo.s3server import S3Server
 from tests.contract.validate import validated
 from tests.darkroom import DarkroomProcess, outcome_of, without_urls
 from tests.inputs.hostile import picture
+from tests.render.adapting import listed
 from tests.stores import new_bucket
 
 PICTURE = picture("WEBP", 64, 48)
@@ -127,3 +131,29 @@ def test_a_bucket_that_is_away_is_503_and_counts_for_nothing(room: Room) -> None
     ended = [room.read(key) for key in claims]
     missing = [claim for claim in ended if claim.get("ended") == "BucketMissing"]
     assert [claim["counts"] for claim in missing] == [False] * 4
+
+
+def test_an_adapter_for_another_model_is_422_and_counts_for_nothing(seaweedfs: S3Server, tmp_path: Path) -> None:
+    layer = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    save_file({f"{layer}.lora_{half}.weight": torch.ones(4, 4) for half in "AB"}, tmp_path / "other.safetensors")
+    adapters = tmp_path / "adapters.json"
+    adapters.write_text(json.dumps({"other": {"kind": "lora"} | listed(tmp_path / "other.safetensors", tmp_path)}))
+    images = new_bucket(seaweedfs, "images")
+    environment = {
+        "DARKROOM_IMAGE_BUCKET": images,
+        "DARKROOM_ADAPTERS": str(adapters),
+        "DARKROOM_WARM_UP_STEPS": "0",
+    }
+    with DarkroomProcess("render", seaweedfs, tmp_path, environment) as process:
+        room = Room(process.wait_ready(), seaweedfs, images, inputs="")
+        for _ in range(4):
+            answer = room.ask("misfit", loras=[{"name": "other"}])
+            assert answer.status == 422
+            assert answer.data.decode().strip() == (
+                "lora other does not fit this model: its tensors are not named and sized as this model's"
+            )
+        # An attempt that counts would be the third of three, and its failure recorded.
+        ends = [room.read(key) for key in room.records() if key.startswith("claims/")]
+        assert [(end["ended"], end["counts"]) for end in ends] == [("Lacking", False)] * 4
+        assert not any(key.startswith("records/") for key in room.records())
+        assert "images" in outcome_of(room.ask("plain", num_inference_steps=1))["data"]

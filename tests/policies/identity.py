@@ -59,9 +59,11 @@ class Identity:
         )
 
 
-def as_the_page_says(word: str) -> dict[str, Any]:
-    """The policy that comes of the one command on the page that has this word."""
+def as_the_page_says(word: str, file: str | None = None) -> dict[str, Any]:
+    """The policy that comes of the one command on the page that has this word, for another file than it shows."""
     (command,) = [block.text for block in blocks((FOLDER / "README.md").read_text("utf-8")) if word in block.text]
+    shown, _, _ = command.rpartition("/")
+    command = f"{shown}/{file}.json" if file else command
     done = subprocess.run([*RUN["sh"], command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     policy: dict[str, Any] = json.loads(done.stdout)
     return policy

@@ -9,18 +9,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from function.demo.process import plain_environment
+from function.render import Model
 from function.render.fetching import LOCK
 from function.render.manifest import MANIFEST, ORIGIN, mismatch
 from function.render.sdxl import SdxlRenderer
-from function.render.weights import ModelUnavailable
+from function.render.weights import ModelUnavailable, load_pipeline, load_refiner
 from tests.darkroom import MODEL, REPOSITORY, sentence
 from tests.prefetch.conftest import PROGRAM, around, files_of, prefetch
 from tests.prefetch.hub import COMMIT, Hub
 from tests.process.confined import UNSHARED, mounts
+from tests.render.sources import save_refiner
 from tests.terminal import on_a_terminal
 from tests.watch import written_files
 
@@ -55,6 +60,35 @@ def test_the_renderer_loads_the_folder_and_refuses_it_with_one_byte_changed(tmp_
         file.write(bytes([last[0] ^ 1]))
     with pytest.raises(ModelUnavailable, match=f"{UNET} has changed"):
         SdxlRenderer(model=str(tmp_path), device="cpu").load()
+
+
+def test_what_is_put_to_a_model_is_loaded_as_it_was_fetched(tmp_path: Path) -> None:
+    """A VAE and a refiner in the model's variant where they have it, and else without."""
+    model = shutil.copytree(SHAPES, tmp_path / "model", ignore=shutil.ignore_patterns(MANIFEST, "README.md"))
+    UNet2DConditionModel.from_pretrained(model / "unet").save_pretrained(model / "unet", variant="fp16")
+    vae = AutoencoderKL.from_pretrained(model / "vae")
+    refiner = save_refiner(tmp_path / "refiner")
+
+    def loaded(number: int) -> tuple[Any, Any]:
+        for name in ("vae", "refiner"):
+            said = prefetch(tmp_path / name, tmp_path / f"{name} {number}", "--variant", "fp16")
+            assert said.returncode == 0, said.stderr
+        its_vae = Model(str(tmp_path / f"vae {number}"))
+        base = load_pipeline(Model(str(model)), variant="fp16", vae=its_vae, dtype="float32", device="cpu")
+        return base.vae, load_refiner(Model(str(tmp_path / f"refiner {number}")), base, "fp16").text_encoder_2
+
+    torch.nn.init.constant_(vae.post_quant_conv.bias, 1.0)
+    vae.save_pretrained(tmp_path / "vae")
+    first, its_encoder = loaded(1)
+    assert (first.post_quant_conv.bias == 1.0).all()
+
+    torch.nn.init.constant_(vae.post_quant_conv.bias, 2.0)
+    vae.save_pretrained(tmp_path / "vae", variant="fp16")
+    torch.nn.init.constant_(its_encoder.text_projection.weight, 2.0)
+    its_encoder.save_pretrained(refiner / "text_encoder_2", variant="fp16")
+    second, its_encoder = loaded(2)
+    assert (second.post_quant_conv.bias == 2.0).all()
+    assert (its_encoder.text_projection.weight == 2.0).all()
 
 
 def test_the_renderer_refuses_a_folder_that_is_not_whole_yet(tmp_path: Path) -> None:

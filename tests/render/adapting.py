@@ -73,10 +73,11 @@ def save_controlnet(unet: UNet2DConditionModel, folder: Path, *, seed: int) -> P
     return folder / "diffusion_pytorch_model.safetensors"
 
 
-def save_image_encoder(folder: Path, *, seed: int = 0) -> Path:
+def save_image_encoder(folder: Path, *, seed: int = 0, projection_dim: int = _ENCODER["projection_dim"]) -> Path:
+    config = CLIPVisionConfig(**_ENCODER | {"projection_dim": projection_dim})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        CLIPVisionModelWithProjection(CLIPVisionConfig(**_ENCODER)).save_pretrained(folder)
+        CLIPVisionModelWithProjection(config).save_pretrained(folder)
     return folder / "model.safetensors"
 
 
@@ -167,3 +168,43 @@ def install(model: Path, folder: Path) -> Path:
     entries["ink"]["hub"] = f"owner/adapters@{'0' * 40}/ink.safetensors"
     (folder / "adapters.json").write_text(json.dumps(entries, indent=2))
     return folder / "adapters.json"
+
+
+def install_misfits(model: Path, installed: Path) -> Path:
+    """Beside what is `installed`, adapters that are for other models; the file that lists all of them."""
+    base = StableDiffusionXLPipeline.from_pretrained(model)
+    folder = installed.parent / "misfits"
+    folder.mkdir()
+    entries: dict[str, dict[str, Any]] = json.loads(installed.read_text())
+    ink, style = load_file(installed.parent / "ink.safetensors"), load_file(installed.parent / "style.safetensors")
+    unet, words = ({name: one for name, one in ink.items() if name.startswith(part)} for part in ("unet", "text"))
+    loras = {
+        "wide": _widened(unet, "lora_A"),
+        "wide-words": unet | _widened(words, "lora_A"),
+        "part": {name.replace("attn1", "attn9"): one for name, one in ink.items()},
+        "foreign": {name.replace("attn", "other"): one for name, one in ink.items()},
+    }
+    looks = {
+        "wide-look": _widened(style, "to_k_ip"),
+        "part-look": {name: one for name, one in style.items() if not name.startswith("ip_adapter.1.")},
+        "other-look": style,
+    }
+    for name, tensors in (loras | looks).items():
+        save_file(tensors, folder / f"{name}.safetensors")
+        found = listed(folder / f"{name}.safetensors", installed.parent)
+        entries[name] = (entries["style"] if name in looks else {"kind": "lora"}) | found
+    other = save_image_encoder(folder / "image_encoder", projection_dim=24)
+    entries["other-look"]["image_encoder"] = listed(other, installed.parent)
+    deep = UNet2DConditionModel.from_config(dict(base.unet.config) | {"layers_per_block": 2})
+    net = save_controlnet(deep, folder / "deep", seed=9)
+    entries["deep"] = {"kind": "controlnet"} | listed(net, installed.parent)
+    (installed.parent / "misfits.json").write_text(json.dumps(entries))
+    return installed.parent / "misfits.json"
+
+
+def _widened(tensors: dict[str, torch.Tensor], which: str) -> dict[str, torch.Tensor]:
+    """With another input of 8 numbers for those that are called so."""
+    return {
+        name: torch.nn.functional.pad(one, (0, 8)).contiguous() if which in name else one
+        for name, one in tensors.items()
+    }

@@ -15,7 +15,7 @@ from function.render.sdxl import SdxlRenderer
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
-TRAINING = Path(__file__).parents[2] / "models" / "training"
+MODELS = Path(__file__).parents[2] / "models"
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("untrained")
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
-        patch.syspath_prepend(TRAINING)
+        patch.syspath_prepend(MODELS / "training")
         architecture = import_module("architecture")
         torch.manual_seed(0)
         parts = architecture.new_vae(), architecture.new_unet(), *architecture.new_text_encoders()
@@ -41,6 +41,16 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def renderer(untrained: Path) -> SdxlRenderer:
     """A renderer that has loaded the untrained model."""
     renderer = SdxlRenderer(model=str(untrained), device="cpu")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
+        renderer.load()
+    return renderer
+
+
+@pytest.fixture(scope="session")
+def shapes() -> SdxlRenderer:
+    """A renderer with the model that obeys its prompt."""
+    renderer = SdxlRenderer(model=str(MODELS / "shapes"), device="cpu")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
         renderer.load()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +17,11 @@ from numpy.typing import NDArray
 from transformers import CLIPVisionModelWithProjection
 
 from events.prompt import Input, validate
+from function.errors import Lacking
 from function.render import Rendering
 from function.render.sdxl import SdxlRenderer
+from tests.render.adapting import install_misfits
+from tests.render.by_hand import picture_of
 from tests.render.sources import left_half, save_refiner, scene
 
 pytestmark = [
@@ -62,10 +67,9 @@ def pixels(renderer: SdxlRenderer, seed: int = SEED, **fields: Any) -> NDArray[n
 
 
 def by_hand(pipeline: Any, **arguments: Any) -> NDArray[np.uint8]:
-    pipeline.set_progress_bar_config(disable=True)
     # Within a mask, diffusers would take another guidance_scale by itself.
     words = {"prompt": SMALL["prompt"], "num_inference_steps": SMALL["num_inference_steps"], "guidance_scale": 5.0}
-    return np.asarray(pipeline(generator=torch.Generator().manual_seed(SEED), **(words | arguments)).images[0])
+    return picture_of(pipeline, SEED, **(words | arguments))
 
 
 def fresh(model: Path, kind: str = "StableDiffusionXLPipeline", **parts: Any) -> Any:
@@ -288,3 +292,57 @@ def test_a_refiner_has_no_lora(untrained: Path, installed: Path, tmp_path: Path,
     asked: dict[str, Any] = {"refiner": "ensemble", "high_noise_fraction": 0.6, "loras": [{"name": "ink"}]}
     assert np.array_equal(pixels(refining, **steps, **asked), expected)
     assert np.array_equal(pixels(refining, **steps, **asked), expected)
+
+
+# Adapters for another model.
+
+
+@pytest.fixture(scope="module")
+def misfitting(untrained: Path, installed: Path) -> SdxlRenderer:
+    """As `adapted`, with adapters that are for other models as well."""
+    adapters = install_misfits(untrained, installed)
+    renderer = SdxlRenderer(
+        model=str(untrained), device="cpu", adapters=str(adapters), adapters_kept=1 << 30, warm_up_steps=0
+    )
+    renderer.load()
+    return renderer
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the libraries log, which they keep from the root's logger."""
+    libraries = [logging.getLogger(name) for name in ("diffusers", "transformers", "peft")]
+    for library in libraries:
+        library.addHandler(caplog.handler)
+    yield caplog
+    for library in libraries:
+        library.removeHandler(caplog.handler)
+
+
+NOT_ITS = "its tensors are not named and sized as this model's"
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "why"),
+    [
+        ("loras", "wide", NOT_ITS),
+        ("loras", "wide-words", NOT_ITS),
+        ("loras", "foreign", NOT_ITS),
+        ("loras", "part", "the model takes 88 of its 144 tensors"),
+        ("controlnets", "deep", "its layers_per_block is not this model's"),
+        ("ip_adapters", "wide-look", NOT_ITS),
+        ("ip_adapters", "part-look", NOT_ITS),
+        ("ip_adapters", "other-look", "it wants an image encoder that gives 40 numbers, and has one of 24"),
+    ],
+)
+def test_an_adapter_for_another_model_is_lacking_and_leaves_no_trace(
+    misfitting: SdxlRenderer, adapted: SdxlRenderer, logged: pytest.LogCaptureFixture, field: str, name: str, why: str
+) -> None:
+    misfit = {field: [ALL[field][0] | {"name": name}]}
+    for asked in (misfit, ALL | misfit):
+        with pytest.raises(Lacking, match="does not fit this model") as failure:
+            pixels(misfitting, **asked)
+        assert str(failure.value) == f"{field.removesuffix('s')} {name} does not fit this model: {why}"
+    assert not logged.messages, "the libraries have said it, too, in a hundred lines"
+    for asked in ({}, ALL):
+        assert np.array_equal(pixels(misfitting, **asked), pixels(adapted, **asked))

@@ -5,6 +5,7 @@ xFormers computes on a GPU only. What stands in for it here has its signature, c
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -30,6 +31,16 @@ pytestmark = pytest.mark.filterwarnings(
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, *, cuda: bool) -> None:
+    """Let there be a package xformers, whose operators for CUDA have loaded or not."""
+    module, library = ModuleType("xformers"), ModuleType("xformers._cpp_lib")
+    module.__spec__ = ModuleSpec("xformers", None)
+    vars(library)["_built_with_cuda"] = cuda
+    vars(module)["_cpp_lib"] = library
+    monkeypatch.setitem(sys.modules, "xformers", module)
+    monkeypatch.setitem(sys.modules, "xformers._cpp_lib", library)
+
+
 @pytest.fixture
 def attended(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     """The shape of each query that xFormers was given."""
@@ -49,9 +60,7 @@ def attended(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
         shapes.append(query.shape)
         return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=attn_bias, scale=scale)
 
-    module = ModuleType("xformers")
-    module.__spec__ = ModuleSpec("xformers", None)
-    monkeypatch.setitem(sys.modules, "xformers", module)
+    stand_in(monkeypatch, cuda=True)
     ops = SimpleNamespace(memory_efficient_attention=memory_efficient_attention)
     monkeypatch.setattr(attention_processor, "xformers", SimpleNamespace(ops=ops))
     return shapes
@@ -88,7 +97,7 @@ def test_diffusers_own_switch_changes_nothing(pipeline: Any) -> None:
 
 
 def test_without_the_wheel_the_load_says_what_brings_it(untrained: Path) -> None:
-    with pytest.raises(ModelUnavailable, match=r"xformers, which is not installed: .* extra \[xformers\]"):
+    with pytest.raises(ModelUnavailable, match=r"xformers, which is not installed: install '\.\[xformers\]'"):
         SdxlRenderer(model=str(untrained), device="cpu", attention="xformers").load()
 
 
@@ -96,3 +105,11 @@ def test_without_the_wheel_the_load_says_what_brings_it(untrained: Path) -> None
 def test_on_a_cpu_it_says_that_it_needs_a_gpu() -> None:
     with pytest.raises(ModelUnavailable, match="works on a GPU only"):
         check_attention("xformers", CPU)
+
+
+def test_a_wheel_that_does_not_go_with_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, cuda=False)
+    with pytest.raises(
+        ModelUnavailable, match=f"CUDA operators do not load beside torch {re.escape(torch.__version__)}: "
+    ):
+        check_attention("xformers", CUDA)

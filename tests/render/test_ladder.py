@@ -8,18 +8,22 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import ControlNetModel
 
-from events.prompt import validate
+from events.prompt import Input, validate
 from function.errors import Failed, GpuLost, NoPicture, OutOfMemory, RenderLimitExceeded
 from function.render import Rendering
 from function.render.sdxl import SdxlRenderer
 from tests.render import recorded
+from tests.render.sources import scene
+from tests.render.test_adapters import ALL, IMAGE, LINES, render
 from tests.sizing import sized
 
 pytestmark = pytest.mark.filterwarnings(
@@ -103,32 +107,133 @@ def test_what_the_unet_has_no_memory_for_is_drawn_again_and_is_the_same(
         rendering = renderer.render(PROMPT, SEED, nothing)
     assert len(given) == 1
     assert [picture.pixels.tobytes() for picture in rendering.pictures] == before
-    assert remarks(rendering) == ["in_tiles"]
+    assert remarks(rendering) == []
     assert draw(renderer) == before
 
 
-def test_the_second_try_is_in_tiles_and_the_next_render_as_ever(renderer: SdxlRenderer, pipeline: Any) -> None:
+def test_the_third_try_is_in_tiles_and_the_next_render_as_ever(renderer: SdxlRenderer, pipeline: Any) -> None:
     before = draw(renderer)
     steps: list[None] = []
-    with failing(pipeline.vae.decoder, out_of_memory, 1) as given, tiles(pipeline.vae) as widths:
+    with failing(pipeline.vae.decoder, out_of_memory, 1, 2) as given, tiles(pipeline.vae) as widths:
         rendering = renderer.render(PROMPT, SEED, lambda: steps.append(None))
-    assert len(given) == 1
+    assert len(given) == 2
     assert len(steps) == STEPS
-    assert len(widths) > 1, "the second try decoded in one piece"
+    assert len(widths) > 1, "the third try decoded in one piece"
     assert max(widths) <= pipeline.vae.tile_latent_min_size
     assert remarks(rendering) == ["in_tiles"]
     assert draw(renderer) == before
 
 
-def test_the_second_try_draws_the_same_where_one_tile_is_enough(renderer: SdxlRenderer, pipeline: Any) -> None:
+def test_the_second_try_is_as_the_first_and_nothing_to_remark_on(renderer: SdxlRenderer, pipeline: Any) -> None:
+    before = draw(renderer)
+    with failing(pipeline.vae.decoder, out_of_memory, 1), tiles(pipeline.vae) as widths:
+        rendering = renderer.render(PROMPT, SEED, nothing)
+    assert [picture.pixels.tobytes() for picture in rendering.pictures] == before
+    assert len(widths) == 1
+    assert remarks(rendering) == []
+
+
+def test_the_third_try_draws_the_same_where_one_tile_is_enough(renderer: SdxlRenderer, pipeline: Any) -> None:
     before = renderer.render(SMALL, SEED, nothing).pictures[0]
-    with failing(pipeline.vae.decoder, out_of_memory, 1):
+    with failing(pipeline.vae.decoder, out_of_memory, 1, 2):
         assert np.array_equal(renderer.render(SMALL, SEED, nothing).pictures[0].pixels, before.pixels)
+
+
+def test_what_the_vae_has_no_memory_to_encode_is_encoded_in_tiles(renderer: SdxlRenderer, pipeline: Any) -> None:
+    prompt = validate(PROMPT.model_dump(exclude_none=True) | {"image": IMAGE, "strength": 0.9})
+    with failing(pipeline.vae.encoder, out_of_memory, 1, 2) as given:
+        rendering = renderer.render(prompt, SEED, nothing, {Input(uri=IMAGE): scene(136, 136)})
+    assert len(given) == 2
+    assert remarks(rendering) == ["in_tiles"]
+
+
+# What earlier prompts have left beside the model.
+
+
+@pytest.fixture(scope="module")
+def crowded(untrained: Path, installed: Path, request: pytest.FixtureRequest) -> SdxlRenderer:
+    """A renderer that keeps all adapters that it has used."""
+    renderer = SdxlRenderer(
+        model=str(untrained),
+        device="cpu",
+        adapters=str(installed),
+        adapters_kept=1 << 30,
+        offload=request.param,
+        warm_up_steps=0,
+    )
+    renderer.load()
+    return renderer
+
+
+@contextmanager
+def nets() -> Iterator[weakref.WeakSet[torch.nn.Module]]:
+    """The ControlNets that are used, for as long as there are any."""
+    used: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
+
+    def before(module: torch.nn.Module, _arguments: object) -> None:
+        if isinstance(module, ControlNetModel):
+            used.add(module)
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(before)
+    try:
+        yield used
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def no_room_beside(module: torch.nn.Module, beside: weakref.WeakSet[torch.nn.Module]) -> Iterator[None]:
+    """A device that has none for what `module` computes while one of these is there."""
+
+    def before(*_: object) -> None:
+        if beside:
+            raise out_of_memory()
+
+    hook = module.register_forward_pre_hook(before)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize(
+    ("crowded", "part"),
+    [("none", "text_encoder"), ("none", "unet"), ("none", "vae"), ("model", "unet"), ("sequential", "unet")],
+    indirect=["crowded"],
+)
+def test_what_earlier_prompts_left_loaded_makes_room(crowded: SdxlRenderer, part: str) -> None:
+    before = render(crowded).pictures[0].pixels
+    with nets() as used:
+        render(crowded, controlnets=[{"name": "edges", "image": LINES}])
+    assert len(used) == 1, "it was not kept, and the test would show nothing"
+    module = getattr(crowded._pipeline, part)  # noqa: SLF001  # torch's hooks are the seam
+    with no_room_beside(module.decoder if part == "vae" else module, used):
+        rendering = render(crowded)
+    assert np.array_equal(rendering.pictures[0].pixels, before)
+    assert remarks(rendering) == []
+    assert not used
+
+
+@pytest.mark.parametrize("crowded", ["none"], indirect=True)
+def test_what_the_prompt_itself_uses_stays_loaded(crowded: SdxlRenderer) -> None:
+    base: Any = crowded._pipeline  # noqa: SLF001  # torch's hooks are the seam
+    before, expected = (render(crowded, **asked).pictures[0].pixels for asked in ({}, ALL))
+    with nets() as others:
+        render(crowded, controlnets=[{"name": "depth", "image": LINES}], loras=[{"name": "oil.v1"}])
+    assert list(map(len, base.get_list_adapters().values())) == [2, 1, 1]
+    with nets() as own, no_room_beside(base.vae.decoder, others):
+        assert np.array_equal(render(crowded, **ALL).pictures[0].pixels, expected)
+        assert not others
+        (first,) = own
+        render(crowded, **ALL)
+        assert list(own) == [first]
+    assert list(map(len, base.get_list_adapters().values())) == [1, 1, 1]
+    assert np.array_equal(render(crowded).pictures[0].pixels, before)
 
 
 @pytest.fixture
 def offloading(renderer: SdxlRenderer) -> Iterator[None]:
-    """The third rung that a GPU has, its hooks around parts that stay where they are."""
+    """The last rung that a GPU has, its hooks around parts that stay where they are."""
     memory: Any = renderer._memory  # noqa: SLF001  # a CPU has nowhere to put them, so it has no such rung
     memory.rungs["offloaded"] = memory.apart
     yield
@@ -136,17 +241,19 @@ def offloading(renderer: SdxlRenderer) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("offloading")
-@pytest.mark.parametrize("part", ["unet", "vae.decoder"])
-def test_the_third_try_is_with_one_part_at_a_time(renderer: SdxlRenderer, pipeline: Any, part: str) -> None:
+@pytest.mark.parametrize(("part", "before_it"), [("unet", 2), ("vae.decoder", 3)])
+def test_the_last_try_is_with_one_part_at_a_time(
+    renderer: SdxlRenderer, pipeline: Any, part: str, before_it: int
+) -> None:
     before = renderer.render(SMALL, SEED, nothing).pictures[0].pixels
     module, kept = pipeline.vae.decoder if part == "vae.decoder" else pipeline.unet, []
     watched = module.register_forward_pre_hook(lambda *_: kept.append(hasattr(pipeline.unet, "_hf_hook")))
     try:
-        with failing(module, out_of_memory, 1, 2):
+        with failing(module, out_of_memory, *range(1, before_it + 1)):
             rendering = renderer.render(SMALL, SEED, nothing)
     finally:
         watched.remove()
-    assert kept[:3] == [False, False, True]
+    assert kept[: before_it + 1] == [*([False] * before_it), True]
     assert remarks(rendering) == ["offloaded"]
     assert np.array_equal(rendering.pictures[0].pixels, before)
     assert not hasattr(pipeline.unet, "_hf_hook")
@@ -162,9 +269,9 @@ def test_pictures_that_are_done_stay_done_where_memory_runs_out_for_the_next(
     renderer: SdxlRenderer, pipeline: Any
 ) -> None:
     before = renderer.render(MANY, SEED, nothing).pictures
-    with failing(pipeline.vae.decoder, out_of_memory, 3, 4) as given:
+    with failing(pipeline.vae.decoder, out_of_memory, 3, 4, 5) as given:
         rendering = renderer.render(MANY, SEED, nothing)
-    assert len(given) == 2, "the fourth would meet it, too"
+    assert len(given) == 3, "the fourth would meet it, too"
     assert [picture.seed for picture in rendering.pictures] == [SEED, SEED + 1]
     assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(rendering.pictures, before, strict=False))
     assert [(missing.seed, missing.code) for missing in rendering.missing] == [
@@ -228,7 +335,7 @@ def test_the_next_twenty_renders_are_unharmed(renderer: SdxlRenderer, pipeline: 
     timed()
     before = [timed() for _ in range(10)]
     left = tensors()
-    with failing(pipeline.vae.decoder, out_of_memory, 1, 2):
+    with failing(pipeline.vae.decoder, out_of_memory, 1, 2, 3):
         assert remarks(renderer.render(SMALL, SEED, nothing)) == ["offloaded"]
     with failing(pipeline.unet, out_of_memory), pytest.raises(OutOfMemory):
         renderer.render(SMALL, SEED, nothing)
@@ -244,13 +351,13 @@ def test_the_next_twenty_renders_are_unharmed(renderer: SdxlRenderer, pipeline: 
     assert now < 1.5 * was
 
 
-@pytest.mark.parametrize("part", ["unet", "vae.decoder", "text_encoder"])
-def test_twice_is_a_failure_wherever_it_is(renderer: SdxlRenderer, pipeline: Any, part: str) -> None:
+@pytest.mark.parametrize(("part", "tries"), [("unet", 2), ("vae.decoder", 3), ("text_encoder", 2)])
+def test_always_is_a_failure_wherever_it_is(renderer: SdxlRenderer, pipeline: Any, part: str, tries: int) -> None:
     before = draw(renderer)
     module = pipeline.vae.decoder if part == "vae.decoder" else getattr(pipeline, part)
     with failing(module, out_of_memory) as given, pytest.raises(OutOfMemory) as failed:
         renderer.render(SMALL, SEED, nothing)
-    assert len(given) == 2, "one retry, no more"
+    assert len(given) == tries
     assert isinstance(failed.value, Failed)
     assert failed.value.code == "out_of_memory"
     assert draw(renderer) == before

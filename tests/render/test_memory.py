@@ -236,3 +236,31 @@ def test_what_is_offloaded_takes_less_of_a_gpu(untrained: Path) -> None:
         del renderer
     assert most["none"] > most["model"] > most["sequential"]
     assert all(np.abs(pixels.astype(int) - drawn[0]).max() <= 2 for pixels in drawn)
+
+
+def lies_on(part: torch.nn.Module) -> str:
+    return next(part.parameters()).device.type
+
+
+@pytest.mark.gpu
+@GPU
+def test_on_a_gpu_one_part_at_a_time_is_there_and_afterwards_all_are(untrained: Path) -> None:
+    renderer = with_settings(untrained, device="cuda", dtype="float32")
+    drawn = bodies(renderer)
+    there: list[list[str]] = []
+
+    def after(module: torch.nn.Module, _arguments: object, _given: object) -> None:
+        if module in parts(renderer):
+            there.append([type(part).__name__ for part in parts(renderer) if lies_on(part) == "cuda"])
+
+    with renderer._memory.apart():  # noqa: SLF001  # where memory has not run out nothing else leads there
+        assert {lies_on(part) for part in parts(renderer)} == {"cpu"}
+        hook = torch.nn.modules.module.register_module_forward_hook(after)
+        try:
+            assert bodies(renderer) == drawn
+        finally:
+            hook.remove()
+    assert {tuple(names) for names in there} >= {("UNet2DConditionModel",)}
+    assert all(len(names) == 1 for names in there)
+    assert {lies_on(part) for part in parts(renderer)} == {"cuda"}
+    assert bodies(renderer) == drawn

@@ -19,6 +19,7 @@ from function.render import Rendering
 from function.render.modes import around
 from function.render.sdxl import SdxlRenderer
 from tests.judge import judge
+from tests.render.by_hand import picture_of
 from tests.render.sources import left_half, scene
 
 pytestmark = pytest.mark.filterwarnings(
@@ -45,12 +46,9 @@ def pixels(renderer: SdxlRenderer, picture: Image.Image, mask: Image.Image | Non
 
 
 def by_hand(kind: Any, folder: Path, seed: int = SEED, **arguments: Any) -> NDArray[np.uint8]:
-    pipeline = kind.from_pretrained(folder, dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    generator = torch.Generator().manual_seed(seed)
     # Each pipeline has another default of it.
     asked = {name: value for name, value in BEGUN.items() if name != "image"} | {"guidance_scale": 5.0} | arguments
-    return np.asarray(pipeline(generator=generator, **asked).images[0])
+    return picture_of(kind.from_pretrained(folder, dtype=torch.float32), seed, **asked)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +99,9 @@ def test_without_a_size_the_picture_keeps_its_own_cut_to_multiples_of_8(renderer
 
 @pytest.mark.parametrize("side", [40, 2056])
 def test_a_picture_of_a_size_that_cannot_be_asked_for_needs_one_that_can(renderer: SdxlRenderer, side: int) -> None:
-    with pytest.raises(InputUnusable, match=f"{side}x64 pixels; say which width and height"):
+    with pytest.raises(InputUnusable, match=f"^image: .*{side}x64 pixels; say which width and height") as unusable:
         render(renderer, scene(side, 64))
+    assert [fault.where for fault in unusable.value.faults] == ["image"]
     assert pixels(renderer, scene(side, 64), width=64, height=64).shape == (64, 64, 3)
 
 
@@ -162,14 +161,6 @@ def test_it_asks_between_steps_of_the_part_that_is_taken(renderer: SdxlRenderer)
     prompt = validate(BEGUN | {"num_inference_steps": 10, "strength": 0.4})
     renderer.render(prompt, SEED, lambda: asked.append(None), {Input(uri=IMAGE): scene()})
     assert len(asked) == 4
-
-
-@pytest.fixture(scope="module")
-def shapes() -> SdxlRenderer:
-    """The model that obeys its prompt."""
-    renderer = SdxlRenderer(model="models/shapes", device="cpu")
-    renderer.load()
-    return renderer
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from diffusers import (
 from numpy.typing import NDArray
 
 from events.prompt import Input, faults_of, validate
-from function.errors import Lacking
+from function.errors import InvalidRequest, Lacking
 from function.render import NO_SOURCES, Rendering, Sources
 from function.render.sdxl import SdxlRenderer
 from function.render.weights import ModelUnavailable
@@ -118,6 +118,31 @@ def test_a_picture_of_many_is_the_picture_drawn_alone(refined: SdxlRenderer, how
     for k, picture in enumerate(many):
         assert np.array_equal(picture.pixels, pixels(refined, SEED + k, **how))
     assert len({picture.pixels.tobytes() for picture in many}) == 3
+
+
+@pytest.mark.parametrize(
+    ("half", "fields"),
+    [
+        # Its first step is at 853 of 1000 for all of the way, at 711 after a sixth of it; that of LCM's last is at 259.
+        ("base", {"num_inference_steps": 7, "high_noise_fraction": 0.145}),
+        ("base", {"num_inference_steps": 7, "high_noise_fraction": 0.286, "image": IMAGE, "strength": 0.9}),
+        ("refiner", {"num_inference_steps": 4, "high_noise_fraction": 0.75, "scheduler": "LCM"}),
+    ],
+    ids=str,
+)
+def test_a_half_whose_steps_are_too_far_from_even_is_refused(
+    refined: SdxlRenderer, half: str, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"leaves the {half} no step of those that ") as refused:
+        render(refined, sources=MASKED, refiner="ensemble", **fields)
+    assert [fault.where for fault in refused.value.faults] == ["high_noise_fraction"]
+
+
+def test_a_half_that_has_one_step_is_drawn(refined: SdxlRenderer) -> None:
+    asked: list[None] = []
+    prompt = validate(SMALL | {"refiner": "ensemble", "num_inference_steps": 7, "high_noise_fraction": 0.15})
+    refined.render(prompt, SEED, lambda: asked.append(None))
+    assert len(asked) == 7
 
 
 def test_an_ensemble_goes_on_with_a_picture_to_begin_with(refined: SdxlRenderer) -> None:

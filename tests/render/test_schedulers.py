@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -27,7 +26,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning"),
 ]
 
-SHAPES = Path(__file__).parents[2] / "models" / "shapes"
 SETTINGS = frozenset(SchedulerConfig.model_fields)
 # How closely the prompt is followed is nothing to a scheduler, and costs half of the time.
 UNGUIDED: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": 1.0}
@@ -228,14 +226,6 @@ def test_a_model_for_few_steps_takes_no_more_than_it_was_distilled_with() -> Non
     with pytest.raises(InvalidRequest, match="num_inference_steps: LCMScheduler takes at most 50"):
         sampling_of(diffusers.LCMScheduler(), asking(num_inference_steps=51))
     assert sampling_of(diffusers.LCMScheduler(), asking(num_inference_steps=50))
-
-
-@pytest.fixture(scope="module")
-def shapes() -> SdxlRenderer:
-    """A renderer with a model that draws what it is asked for."""
-    renderer = SdxlRenderer(model=str(SHAPES), device="cpu")
-    renderer.load()
-    return renderer
 
 
 # Those whose defaults are for pixels and would spoil latents; the others are compared with diffusers above.

@@ -17,6 +17,7 @@ from events.prompt import Prompt, validate
 from function.render import Renderer
 from function.render.sdxl import SdxlRenderer
 from function.render.weights import Dtype
+from tests.render.by_hand import picture_of
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"
@@ -39,9 +40,7 @@ def bodies(renderer: Renderer, seed: int = SEED, **fields: object) -> list[bytes
 
 
 def by_hand(pipeline: Any, seed: int = SEED, **arguments: object) -> NDArray[np.uint8]:
-    generator = torch.Generator().manual_seed(seed)
-    pipeline.set_progress_bar_config(disable=True)
-    return np.asarray(pipeline(generator=generator, **(SMALL | arguments)).images[0])
+    return picture_of(pipeline, seed, **(SMALL | arguments))
 
 
 def small(model: Path, folder: Path, vae: dict[str, Any]) -> Path:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from diffusers import StableDiffusionXLPipeline
 
 from events.prompt import validate
@@ -21,12 +19,6 @@ pytestmark = pytest.mark.filterwarnings(
 OWN = (64, 64)
 CROPPED = {"crops_coords_top_left": (16, 24)}
 NEGATIVE = {"negative_original_size": (32, 48), "negative_target_size": (40, 56)}
-
-
-@pytest.fixture(scope="module")
-def plain(untrained: Path) -> StableDiffusionXLPipeline:
-    """The same model in diffusers' hands alone."""
-    return StableDiffusionXLPipeline.from_pretrained(untrained, dtype=torch.float32)
 
 
 @pytest.mark.parametrize(

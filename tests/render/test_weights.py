@@ -132,6 +132,51 @@ def test_a_model_that_is_not_whole(
     assert refusal(folder).startswith(sentence.format(folder, folder))
 
 
+def nothing_at_all(_vae: Path) -> None:
+    pass
+
+
+def a_pipeline(vae: Path) -> None:
+    (vae / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
+
+
+def a_tiny_one(vae: Path) -> None:
+    diffusers.AutoencoderTiny().save_pretrained(vae)
+
+
+def of_sixteen_channels(vae: Path) -> None:
+    diffusers.AutoencoderKL(latent_channels=16).save_pretrained(vae)
+
+
+def without_weights(vae: Path) -> None:
+    diffusers.AutoencoderKL().save_config(vae)
+
+
+def of_another_variant(vae: Path) -> None:
+    diffusers.AutoencoderKL().save_pretrained(vae, variant="fp32")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (nothing_at_all, "has no config.json that can be read: name the folder of an AutoencoderKL"),
+        (a_pipeline, "has no config.json that can be read: name the folder of an AutoencoderKL"),
+        (a_tiny_one, "is a AutoencoderTiny; only an AutoencoderKL can be used"),
+        (of_sixteen_channels, "has 16 latent channels, where the model's UNet has 4: name one made for SDXL"),
+        (without_weights, "has no *.safetensors; other formats stay unread: save it again"),
+        (of_another_variant, "cannot be loaded: Error no file named diffusion_pytorch_model.safetensors"),
+    ],
+)
+def test_what_is_no_vae_for_the_model(
+    untrained: Path, tmp_path: Path, make: Callable[[Path], None], sentence: str
+) -> None:
+    make(tmp_path)
+    with pytest.raises(ModelUnavailable) as refused:
+        SdxlRenderer(model=str(untrained), device="cpu", vae=str(tmp_path)).load()
+    assert str(refused.value).startswith(f"DARKROOM_VAE is {tmp_path}, which {sentence}")
+    assert "\n" not in str(refused.value)
+
+
 def test_the_weights_of_the_variant_are_those_that_are_read(untrained: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(untrained, tmp_path / "model")
     unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float16)

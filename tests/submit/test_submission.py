@@ -49,11 +49,35 @@ def test_results_are_found_whatever_lies_beside_them() -> None:
     for index in (11, 1):
         store.write(layout.result(REF, index), encode_json(outcome(index)))
     store.write(layout.result(ObjectRef("prompts", "a.txt.1", etag="0"), 0), b"{}")
-    came = results(store, REF, 12, timeout=LONG)
+    came = results(store, URLS, REF, 12, timeout=LONG)
     assert sorted((one.index, one.event and one.event["data"]["message"]) for one in (next(came), next(came))) == [
         (1, "number 1"),
         (11, "number 11"),
     ]
+
+
+def test_where_a_result_has_expired_the_record_tells() -> None:
+    store = MemoryStore()
+    for index in range(2):
+        Ledger(store).commit(REQUESTS[index], failed(REQUESTS[index], "/tests", "out_of_memory", "recorded"))
+    store.write(layout.result(REF, 1), encode_json(outcome(1)))
+    came = results(store, URLS, REF, 2, timeout=SHORT)
+    assert sorted((one.index, one.event and one.event["data"]["message"]) for one in came) == [
+        (0, "recorded"),
+        (1, "number 1"),
+    ]
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_what_was_lacking_is_told_until_there_is_a_record(*, drawn: bool) -> None:
+    store = MemoryStore()
+    lacking = failed(REQUESTS[0], "/tests", "lacking", "there is no refiner")
+    store.write(layout.result(REF, 0), encode_json(dict(lacking.event)))
+    if drawn:
+        Ledger(store).commit(REQUESTS[0], failed(REQUESTS[0], "/tests", "out_of_memory", "it was there"))
+    (came,) = results(store, URLS, REF, 1, timeout=SHORT)
+    assert came.event
+    assert came.event["data"]["message"] == ("it was there" if drawn else "there is no refiner")
 
 
 def test_all_that_is_recorded_is_found_once_however_much_it_is() -> None:
@@ -71,14 +95,14 @@ def test_a_store_that_is_away_for_a_while_is_waited_for() -> None:
     store = MemoryStore()
     store.write(layout.result(REF, 0), encode_json(outcome(0)))
     store.fail_next(1, StoreDown())
-    assert [one.index for one in results(store, REF, 1, timeout=LONG)] == [0]
+    assert [one.index for one in results(store, URLS, REF, 1, timeout=LONG)] == [0]
 
 
 def test_a_store_that_denies_access_is_not() -> None:
     store = MemoryStore()
     store.fail_next(-1, AccessDenied())
     with pytest.raises(AccessDenied):
-        list(results(store, REF, 1, timeout=LONG))
+        list(results(store, URLS, REF, 1, timeout=LONG))
     with pytest.raises(AccessDenied):
         list(recorded(store, URLS, ASKED, timeout=LONG))
 
@@ -101,7 +125,7 @@ def test_what_has_no_outcome_in_time_is_told_as_that() -> None:
         for index, key in ASKED[:-1]
     ]
     store.write(layout.result(REF, 1), encode_json(outcome(1)))
-    there, *missed = results(store, REF, 3, timeout=SHORT)
+    there, *missed = results(store, URLS, REF, 3, timeout=SHORT)
     assert there.event
     assert [(one.index, one.refusal) for one in missed] == [
         (index, "no outcome within 0.02 s; see the dead letters: darkroom status s3://prompts/a.txt")
@@ -113,4 +137,4 @@ def test_a_store_that_stays_away_is_no_missing_outcome() -> None:
     store = MemoryStore()
     store.fail_next(-1, StoreDown())
     with pytest.raises(StoreDown):
-        list(results(store, REF, 1, timeout=SHORT))
+        list(results(store, URLS, REF, 1, timeout=SHORT))

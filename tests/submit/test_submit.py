@@ -12,14 +12,24 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from events import IMAGE_REQUESTED
+from events import IMAGE_FAILED, IMAGE_REQUESTED
+from events.envelope import STRUCTURED, encode_json
+from events.request import ObjectRef
+from function import layout
 from function.cli import main
 from function.demo.process import free_ports, plain_environment
 from tests.darkroom import DarkroomProcess, eventually
 from tests.drawing import renders
+from tests.receiver import Answer, answering
 from tests.servers.broker import Broker
 from tests.submit.conftest import TOKEN, House, outcomes
 from tests.terminal import on_a_terminal
+
+# Where pictures are to be found by whoever submits; the process that draws knows nothing of it.
+ELSEWHERE = "https://pictures.example/"
+# What clears a screen, and looks like another line.
+EVIL = "\x1b[2Jno\nprompt 1: s3://images/1.png seed 7"
+UNTRUE = {"type": IMAGE_FAILED, "data": {"code": "no_picture", "message": EVIL}}
 
 
 def submitted_on_a_terminal(house: House, file: Path, *options: str) -> tuple[bytes, list[str]]:
@@ -53,10 +63,14 @@ def test_a_file_is_put_into_the_bucket_and_its_outcomes_come(house: House, file:
     ref = came[0]["data"]["source_object"]
     assert ref["key"].startswith("in/prompts-")
     assert house.drawn[-3:] == lines
-    # Once more: told again, and neither put nor drawn again.
+    # Once more, when a result has expired: told again, with URLs of now, and neither put nor drawn again.
     before = house.keys()
-    again = outcomes(house.submit(file, "--wait", "--json"))
+    result = layout.result(ObjectRef(ref["bucket"], ref["key"]), 1)
+    assert result in house.keys("DARKROOM_IMAGE_BUCKET")
+    house.server.client.delete_object(Bucket=house.settings["DARKROOM_IMAGE_BUCKET"], Key=result)
+    again = outcomes(house.submit(file, "--wait", "--json", DARKROOM_PUBLIC_URL=ELSEWHERE))
     assert {index: event["id"] for index, event in again.items()} == {index: came[index]["id"] for index in came}
+    assert [again[index]["data"]["images"][0]["url"].startswith(ELSEWHERE) for index in range(3)] == [True] * 3
     assert house.keys() == before
     assert house.drawn[-3:] == lines
 
@@ -164,6 +178,26 @@ def test_what_is_not_taken_is_told(house: House, file: Path) -> None:
     (port,) = free_ports(1)
     away = refused(house, file, "--to", f"http://127.0.0.1:{port}/")
     assert (away.exit_code, away.stderr) == (1, "Error: the sink does not answer: MaxRetryError\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(400, EVIL.encode()), "not taken, answered 400"),
+        (Answer(200, encode_json(UNTRUE), {"Content-Type": STRUCTURED}), "no_picture"),
+    ],
+    ids=["refusal", "outcome"],
+)
+def test_what_strangers_say_is_no_command_for_the_terminal(
+    house: House, tmp_path: Path, answer: Answer, said: str
+) -> None:
+    (file := tmp_path / "one.txt").write_text("a red star")
+    (port,) = free_ports(1)
+    with answering(port, lambda _: answer):
+        done = refused(house, file, "--to", f"http://127.0.0.1:{port}/")
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"prompt 0: {said}")
+    assert line.endswith(r" \x1b[2Jno\nprompt 1: s3://images/1.png seed 7")
 
 
 def test_a_file_that_cannot_be_read_is_not_put(house: House, tmp_path: Path) -> None:

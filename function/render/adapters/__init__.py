@@ -9,7 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from logging import CRITICAL
 from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from events.prompt import Prompt
 from events.prompt.adapters import ControlNet, IpAdapter, Lora
@@ -17,11 +20,14 @@ from function.errors import Lacking, of_the_machine
 from function.render import Adapter, Rendering, Sources
 from function.render.adapters import control, ip, lora
 from function.render.adapters.catalogue import Catalogue, File
+from function.render.adapters.files import Misfit
 from function.render.adapters.kept import Kept
 from function.render.faults import fault_of, first_line
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,10 @@ class Adapters:
     def __init__(self, catalogue: Catalogue, room: int) -> None:
         self._catalogue = catalogue
         self._kept = Kept(room)
+
+    def let_go(self) -> None:
+        """Keep none loaded but those that are being drawn with."""
+        self._kept.let_go()
 
     def check(self, prompt: Prompt) -> None:
         """Raise `Lacking` if the prompt names an adapter that is not installed."""
@@ -128,21 +138,30 @@ class Adapters:
                 drop()
                 if fault_of(error) or of_the_machine(error):
                     raise
+                which = f"{kind} {' and '.join(names)}"
+                log.warning("adapter.does_not_fit", adapter=which, error=first_line(error))
                 # The files are those that were meant, so it is a fault of the installation, never of the request.
-                raise Lacking(f"{kind} {' and '.join(names)} does not fit this model: {first_line(error)}") from error
+                raise Lacking(f"{which} does not fit this model: {_why(error)}") from error
 
         return take(key, sum(path.stat().st_size for path in paths), fitting, drop)
 
 
+def _why(error: Exception) -> str:
+    # The libraries say it as one of these, each in words for whoever called them.
+    if isinstance(error, KeyError | RuntimeError | ValueError) and not isinstance(error, Misfit):
+        return "its tensors are not named and sized as this model's"
+    return first_line(error)
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the libraries' warnings, such as that there are several LoRAs, or that others are not in this file."""
+    """Without what the libraries log of it: that there are several LoRAs, say, or an error that they raise as well."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 
     before = [(logs, logs.get_verbosity()) for logs in (of_diffusers, of_transformers)]
     for logs, _ in before:
-        logs.set_verbosity_error()
+        logs.set_verbosity(CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from events.prompt.adapters import ControlNet
-from function.render.adapters.files import variant_of
+from function.render.adapters.files import Misfit, variant_of
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, StableDiffusionXLPipeline
@@ -29,7 +29,7 @@ def arguments(asked: Sequence[ControlNet]) -> dict[str, Any]:
 
 
 def load(base: StableDiffusionXLPipeline, path: Path) -> ControlNetModel:
-    """The ControlNet, where the model is drawn with; ValueError if it is for another model."""
+    """The ControlNet, where the model is drawn with; `Misfit` if it is for another model."""
     from diffusers import ControlNetModel
 
     net = ControlNetModel.from_pretrained(
@@ -41,7 +41,7 @@ def load(base: StableDiffusionXLPipeline, path: Path) -> ControlNetModel:
     )
     for name in _COMMON:
         if _plain(net.config[name]) != _plain(base.unet.config[name]):
-            raise ValueError(f"its {name} is not this model's")
+            raise Misfit(f"its {name} is not this model's")
     return net.to(base._execution_device)  # noqa: SLF001  # the model itself may lie elsewhere until it is used
 
 

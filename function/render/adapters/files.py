@@ -29,6 +29,10 @@ _LOOKS: Final = frozenset({"image_proj.proj.weight", "image_proj.proj.3.weight",
 _LONGEST_HEADER: Final = 100 << 20
 
 
+class Misfit(ValueError):
+    """The adapter is for another model; says in what."""
+
+
 def complaint(path: Path, kind: Kind, sha256: str) -> str | None:
     """What is wrong with a file that should be of this kind, None if nothing is; reads all of it."""
     try:
@@ -52,15 +56,28 @@ def variant_of(path: Path, kind: Literal["controlnet", "image_encoder"]) -> str 
     return match and match["variant"]
 
 
+def tensor_names(path: Path) -> set[str]:
+    """The names of its tensors; none where it is no safetensors."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if not 2 <= size <= _LONGEST_HEADER:
+            return set()
+        try:
+            header = json.loads(file.read(size))
+        except ValueError:
+            return set()
+    return set(header) - {"__metadata__"} if isinstance(header, dict) else set()
+
+
 def _lora(path: Path) -> str | None:
-    names = _names(path)
+    names = tensor_names(path)
     if any(_COUSINS.search(name) for name in names):
         return "is more than a plain LoRA (DoRA, LyCORIS or the like), which diffusers cannot use as it was trained"
     return None if any("lora" in name for name in names) else "is no LoRA: none of its tensors is called so"
 
 
 def _ip_adapter(path: Path) -> str | None:
-    names = _names(path)
+    names = tensor_names(path)
     if not any(name.startswith("ip_adapter.") for name in names):
         return "is no IP-Adapter: it has no tensors called ip_adapter.*"
     if not names & _LOOKS or any("perceiver_resampler" in name for name in names):
@@ -73,7 +90,7 @@ def _configured(kind: Literal["controlnet", "image_encoder"]) -> Callable[[Path]
         if not WEIGHTS[kind].fullmatch(path.name):
             usual = "diffusion_pytorch_model.safetensors" if kind == "controlnet" else "model.safetensors"
             return f"is not named as the libraries want it: {usual}, or with a variant before the dot's last part"
-        if not _names(path):
+        if not tensor_names(path):
             return "holds no tensors"
         name, wanted = _CONFIGURED[kind]
         try:
@@ -84,19 +101,6 @@ def _configured(kind: Literal["controlnet", "image_encoder"]) -> Callable[[Path]
         return None if found == wanted else f"has a config.json beside it whose {name} is not {wanted}"
 
     return check
-
-
-def _names(path: Path) -> set[str]:
-    """The tensors' names; none where it is no safetensors."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        if not 2 <= size <= _LONGEST_HEADER:
-            return set()
-        try:
-            header = json.loads(file.read(size))
-        except ValueError:
-            return set()
-    return set(header) - {"__metadata__"} if isinstance(header, dict) else set()
 
 
 _CHECKS: Final[Mapping[Kind, Callable[[Path], str | None]]] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from function.render.adapters.files import variant_of
+from function.render.adapters.files import Misfit, variant_of
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
@@ -62,7 +62,7 @@ def eyes(encoder: CLIPVisionModelWithProjection) -> dict[str, Any]:
 
 
 def load(base: StableDiffusionXLPipeline, encoder: CLIPVisionModelWithProjection, *paths: Path) -> Attention:
-    """The attention of these together, which is not yet the model's; ValueError if they do not fit."""
+    """The attention of these together, which is not yet the model's; `Misfit` if they and it do not fit."""
     from diffusers import StableDiffusionXLPipeline
 
     with _as_it_was(base.unet):
@@ -108,4 +108,4 @@ def _check_width(layer: Any, encoder: Any) -> None:
     wanted = encoder.projection_dim if whole else encoder.hidden_size
     first = layer.image_embeds if whole else getattr(layer, "proj_in", None) or layer.ff.net[0].proj
     if first.in_features != wanted:
-        raise ValueError(f"it wants an image encoder that gives {first.in_features} numbers, and has one of {wanted}")
+        raise Misfit(f"it wants an image encoder that gives {first.in_features} numbers, and has one of {wanted}")

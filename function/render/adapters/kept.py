@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,17 +21,17 @@ class Kept:
     def __init__(self, room: int) -> None:
         self._room = room
         self._items: dict[Hashable, _Item] = {}
+        self._taken: set[Hashable] = set()
 
     @contextmanager
     def during_a_prompt(self) -> Iterator[Callable[..., Any]]:
         """Give what takes things, loaded now or before; none of them goes before the prompt ends, room or no room."""
-        taken: set[Hashable] = set()
 
         def take(key: Hashable, size: int, load: Callable[[], Any], drop: Callable[[], None] = lambda: None) -> Any:
-            taken.add(key)
+            self._taken.add(key)
             item = self._items.pop(key, None)
             if item is None:
-                self._shrink(self._room - size, spared=taken)
+                self._shrink(self._room - size)
                 item = _Item(load(), size, drop)
             self._items[key] = item
             return item.value
@@ -39,10 +39,15 @@ class Kept:
         try:
             yield take
         finally:
+            self._taken.clear()
             self._shrink(self._room)
 
-    def _shrink(self, room: int, spared: Collection[Hashable] = ()) -> None:
-        for key in [key for key in self._items if key not in spared]:
+    def let_go(self) -> None:
+        """Keep nothing but what the prompt of the moment has taken."""
+        self._shrink(0)
+
+    def _shrink(self, room: int) -> None:
+        for key in [key for key in self._items if key not in self._taken]:
             if sum(item.size for item in self._items.values()) <= room:
                 return
             self._items.pop(key).drop()

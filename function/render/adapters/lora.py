@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from events.prompt.adapters import Lora
+from function.render.adapters.files import Misfit, tensor_names
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -16,19 +18,25 @@ _PARTS: Final = ("unet", "text_encoder", "text_encoder_2")
 
 
 def load(base: StableDiffusionXLPipeline, name: str, path: Path) -> None:
-    """Put a LoRA beside the model's weights, switched off; ValueError if nothing of it is for this model."""
+    """Put a LoRA beside the model's weights, switched off; `Misfit` if not all of it is for this model."""
     base.load_lora_weights(
         str(path.parent), weight_name=path.name, adapter_name=_called(name), use_safetensors=True, local_files_only=True
     )
     _switch(base, on=())
-    if not _parts_of(base, name):
+    in_file = sum(not tensor.endswith(".alpha") for tensor in tensor_names(path))
+    weights = (weight for part in _PARTS for weight, _ in getattr(base, part).named_parameters())
+    taken = sum(f".{_called(name)}." in weight for weight in weights)
+    if taken != in_file:
         # diffusers would only warn.
-        raise ValueError("none of its tensors is one of this model's")
+        raise Misfit(f"the model takes {taken or 'none'} of its {in_file} tensors")
 
 
 def drop(base: StableDiffusionXLPipeline, name: str) -> None:
     """Take it away, whole or what there is of it."""
-    base.delete_adapters([_called(name)])
+    with warnings.catch_warnings():
+        # It becomes another's turn to be the active one, which is switched off as well.
+        warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
+        base.delete_adapters([_called(name)])
 
 
 @contextmanager

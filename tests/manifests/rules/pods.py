@@ -9,6 +9,7 @@ from typing import Final
 
 from function.config import Settings, WrongSettings, unknown
 from tests.manifests.rendering import Manifest, Pod, Rendering, name_of
+from tests.manifests.rules.references import keys
 
 NAMESPACE: Final = "darkroom"
 COMPONENTS: Final = {
@@ -45,6 +46,8 @@ def variables(box: Manifest, rendering: Rendering) -> dict[str, str]:
     for source in box.get("envFrom", []):
         if "configMapRef" in source:
             found |= rendering.get(f"ConfigMap/{source['configMapRef']['name']}").get("data", {})
+        elif "secretRef" in source:
+            found |= dict.fromkeys(keys(rendering, "Secret", source["secretRef"]["name"]) or (), "secret")
     for row in box.get("env", []):
         if "value" in row:
             found[row["name"]] = row["value"]

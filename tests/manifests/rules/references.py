@@ -16,7 +16,7 @@ SECRETS: Final = {
     "darkroom-door": {"token"},
     "darkroom-hub": {"token"},
     # Of components/generate and components/c2pa.
-    "darkroom-generate": {"token"},
+    "darkroom-generate": {"DARKROOM_DOOR_TOKEN"},
     "darkroom-c2pa": {"tls.crt", "tls.key"},
 }
 YOURS: Final = {

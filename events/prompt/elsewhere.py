@@ -1,0 +1,52 @@
+"""What others call a field: of other servers of SDXL, and in the words that people use."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Dotted is what lies within another, on both sides.
+ELSEWHERE: Final = {
+    "base_end_step": "high_noise_fraction",
+    "batch_size": "num_images",
+    "cfg": "guidance_scale",
+    "cfg_scale": "guidance_scale",
+    "control_guidance_end": "controlnets.end",
+    "control_guidance_start": "controlnets.start",
+    "control_image": "controlnets.image",
+    "control_type": "controlnets.name",
+    "controlnet": "controlnets",
+    "controlnet_conditioning_scale": "controlnets.scale",
+    "cross_attention_kwargs": "loras.scale",
+    "denoising_end": "high_noise_fraction",
+    "denoising_start": "high_noise_fraction",
+    "denoising_strength": "strength",
+    "generator": "seed",
+    "high_noise_frac": "high_noise_fraction",
+    "image_format": "outputs.format",
+    "image_size": "size",
+    "image_url": "image",
+    "init_image": "image",
+    "ip_adapter": "ip_adapters",
+    "ip_adapter_image": "ip_adapters.image",
+    "karras": "scheduler_config.use_karras_sigmas",
+    "lora": "loras",
+    "lora_scale": "loras.scale",
+    "loras.clip": "loras.text_encoder_scale",
+    "loras.model": "loras.scale",
+    "mask": "mask_image",
+    "n": "num_images",
+    "num_images_per_prompt": "num_images",
+    "num_outputs": "num_images",
+    "output_format": "outputs.format",
+    "prompt_strength": "strength",
+    "refine": "refiner",
+    "refine_steps": "refiner_steps",
+    "refiner_inference_steps": "refiner_steps",
+    "refiner_start_step": "high_noise_fraction",
+    "replicate_weights": "loras.name",
+    "sampler": "scheduler",
+    "sampler_name": "scheduler",
+    "source_image": "image",
+    "source_mask": "mask_image",
+    "steps": "num_inference_steps",
+}
