@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from events.prompt.sampling import MOST_STEPS, refuse, whole_way
-from events.prompt.schedulers import only_from_noise, settled
+from events.prompt.schedulers import only_from_noise, settled, too_many
 from events.prompt.sources import STRENGTH, Sources
 
 HIGH_NOISE_FRACTION: Final = 0.8
@@ -52,6 +52,13 @@ class Refining(Sources):
         if mode != "none" and (name := info.data.get("scheduler")):
             refuse(only_from_noise(settled(name, None)[0]))
         return mode
+
+    @field_validator("refiner_steps")
+    @classmethod
+    def _not_too_many_for_the_scheduler(cls, steps: int | None, info: ValidationInfo) -> int | None:
+        if steps and (name := info.data.get("scheduler")):
+            refuse(too_many(settled(name, None)[0], steps))
+        return steps
 
     @field_validator("refiner_steps", "aesthetic_score", "negative_aesthetic_score")
     @classmethod

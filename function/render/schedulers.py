@@ -38,6 +38,7 @@ def sampling_of(own: SchedulerMixin, prompt: Prompt) -> dict[str, Any]:
         "timesteps": unlisted(kind, "timesteps", told) if prompt.timesteps else None,
         "sigmas": unlisted(kind, "sigmas", told) if prompt.sigmas else None,
         "num_inference_steps": too_many(kind, steps),
+        "refiner_steps": too_many(kind, prompt.refiner_steps or 0),
         "image": only_from_noise(kind) if prompt.image else None,
         "refiner": only_from_noise(kind) if prompt.refiner != "none" else None,
     }

@@ -206,6 +206,10 @@ def test_faults_say_what_to_do() -> None:
         ("cfg_scale", "guidance_scale"),
         ("sampler", "scheduler"),
         ("high_noise_frac", "high_noise_fraction"),
+        ("guidance", "guidance_scale"),
+        ("num_steps", "num_inference_steps"),
+        ("mask_url", "mask_image"),
+        ("denoise", "strength"),
     ],
 )
 def test_an_unknown_field_is_told_the_near_one(name: str, near: str) -> None:

@@ -121,6 +121,10 @@ def test_what_is_told_goes_before_what_the_name_implies() -> None:
         ({"scheduler": "LCM", "num_inference_steps": 51}, {"num_inference_steps": "LCMScheduler takes at most 50"}),
         ({"scheduler": "LCM", "timesteps": [*range(51, 0, -1)]}, {"timesteps": "LCMScheduler takes at most 50"}),
         (
+            {"scheduler": "LCM", "num_inference_steps": 10, "refiner": "ensemble", "refiner_steps": 51},
+            {"refiner_steps": "LCMScheduler takes at most 50"},
+        ),
+        (
             {"scheduler": "Euler", "scheduler_config": {"use_karas_sigmas": True}},
             {"scheduler_config.use_karas_sigmas": "there is no such field; the README lists them"},
         ),

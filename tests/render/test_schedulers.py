@@ -225,6 +225,8 @@ def test_a_models_own_that_can_only_begin_at_noise_does_not_go_on(asked: dict[st
 def test_a_model_for_few_steps_takes_no_more_than_it_was_distilled_with() -> None:
     with pytest.raises(InvalidRequest, match="num_inference_steps: LCMScheduler takes at most 50"):
         sampling_of(diffusers.LCMScheduler(), asking(num_inference_steps=51))
+    with pytest.raises(InvalidRequest, match="refiner_steps: LCMScheduler takes at most 50"):
+        sampling_of(diffusers.LCMScheduler(), asking(num_inference_steps=10, refiner="ensemble", refiner_steps=51))
     assert sampling_of(diffusers.LCMScheduler(), asking(num_inference_steps=50))
 
 
