@@ -32,7 +32,6 @@ _LABELS: Final = {
 # What a JPEG's writers number the box with that holds the manifest.
 _NUMBERS: Final = {b"\x02\x11", b"\0\1"}
 _REQUESTABLE, _LABEL, _ID, _HASH, _PRIVATE = 1, 2, 4, 8, 16
-_BRANDS: Final = frozenset({b"avif", b"avis", b"mif1", b"miaf", b"msf1", b"MA1A", b"MA1B", b"tmap", b"iso8", b"avio"})
 # All that a picture needs, moving ones too. C2PA lets others, such as `free`, hold whatever anyone has put there.
 _BOXES: Final = frozenset({b"ftyp", b"uuid", b"meta", b"moov", b"mdat"})
 
@@ -92,21 +91,32 @@ def _even(size: int) -> int:
 
 
 def _avif(file: bytes) -> bytes:
-    store = b""
+    store, meta, moves = b"", b"", False
     for kind, begin, end in _boxes(file, 0, len(file)):
         # The file's type comes first, and once: nobody signs it.
         if kind not in _BOXES or (kind == b"ftyp") != (begin == 8):
             raise Misframed("there is a box in the file that is none of a picture's")
-        if kind == b"ftyp":
-            brands = {file[at : at + 4] for at in (begin, *range(begin + 8, end, 4))}
-            if brands - _BRANDS or file[begin + 4 : begin + 8] != bytes(4):
-                raise Misframed("the file does not say that it is AVIF as encoders do")
+        if kind == b"meta":
+            meta = file[begin:end]
+        moves = moves or kind == b"moov"
         if kind == b"uuid" and file[begin : begin + 16] == _C2PA:
             # Version and flags, what it is for, and where more hashes would be: there are none.
             if file[begin + 16 : begin + 37] != b"\0\0\0\0manifest\0" + bytes(8):
                 raise Misframed("the box that holds the manifest is not as it should be")
             store = file[begin + 37 : end]
+    if b"av1C" not in meta or not file.startswith(_file_type(meta, moves=moves)):
+        raise Misframed("the file does not say that it is AVIF as libavif does")
     return store
+
+
+def _file_type(meta: bytes, *, moves: bool) -> bytes:
+    """The whole `ftyp` that libavif writes: nobody signs it, but it follows from what is signed."""
+    # How the picture is coded: whether with 12 bits, without colours, or with those of half the width and height.
+    coded = meta[meta.index(b"av1C") + 6] & 0b0011_1100
+    profile = {0: b"MA1A", 0b1100: b"MA1B"}.get(coded, b"")
+    major, brands = (b"avis", b"avifavismsf1iso8mif1miaf") if moves else (b"avif", b"avifmif1miaf")
+    body = b"ftyp" + major + bytes(4) + brands + profile
+    return (4 + len(body)).to_bytes(4, "big") + body
 
 
 _STORES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
