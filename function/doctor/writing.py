@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from function.bucket.keeping import Keeping
 from function.doctor.storage import Storage, code_of
-from function.errors import StoreDown
+from function.errors import AccessDenied, StoreDown
 
 if TYPE_CHECKING:
     from function.store import S3Store
@@ -46,26 +46,47 @@ class Writing:
             self.asking += (Asking("DARKROOM_SSE_KMS_KEY", key, "kms:GenerateDataKey and kms:Decrypt on that key"),)
 
     def below(self, prefix: str) -> None:
-        """Raise why nothing may be written there."""
+        """Raise why nothing may be written there; what `refused` names is none of that."""
         key = nobodys(prefix)
         needs = f"s3:PutObject below {prefix}"
-        refusal = self._refusal(key, {}, needs)
+        bare = self._refusal(key, {}, needs)
+        if bare is None:
+            return
+        asked = self._keeping.asked_for(key)
         # A bucket's policy may want each picture as the settings do.
-        if refusal and (not self._keeping.asked_for(key) or self._refusal(key, self._keeping.asked_for(key), needs)):
-            raise refusal
+        if not (asked and self.asking and isinstance(bare, AccessDenied)):
+            raise bare
+        rights = ", ".join(one.needs for one in self.asking)
+        whole = self._refusal(key, asked, f"{needs} and {rights}: objects are denied bare and as the settings ask")
+        if whole and not self._blamed(key):
+            raise whole
 
     def refused(self) -> list[tuple[Asking, StoreDown]]:
-        """What is refused of that which the settings ask for, where pictures may be written without it."""
+        """What is refused of that which the settings ask for, where it is not writing itself that is denied."""
         for prefix in self._keeping.prefixes:
             key = nobodys(prefix)
             whole = self._refusal(key, self._keeping.asked_for(key), f"s3:PutObject below {prefix}")
             if whole is None:
                 continue
-            tried = [(one, self._refusal(key, one.keeping.asked_for(key), one.needs)) for one in self.asking]
-            if not (found := [(one, error) for one, error in tried if error]):
+            if not (found := self._blamed(key)):
                 raise whole
             return found
         return []
+
+    def _blamed(self, key: str) -> list[tuple[Asking, StoreDown]]:
+        """The settings for which the store does not take a picture, each with why; none where that cannot be told."""
+        alone = [(one, self._refusal(key, one.keeping.asked_for(key), one.needs)) for one in self.asking]
+        refused = [(one, error) for one, error in alone if error]
+        if not refused or self._refusal(key, {}, "s3:PutObject") is None:
+            return refused
+        if len(refused) < len(alone):
+            # What the bucket's policy wants is taken, so alone the others lack it, and say nothing of themselves.
+            whole = self._keeping.asked_for(key)
+            return [(one, error) for one, _ in refused if (error := self._refusal(key, whole, one.needs))]
+        # Nothing is taken. Denied may be the policy's word on what is not there; another code is about what is.
+        return [
+            (one, error) for one, error in refused if not isinstance(error, AccessDenied) and code_of(error.__cause__)
+        ]
 
     def _refusal(self, key: str, asked: Mapping[str, str], needs: str) -> StoreDown | None:
         """Why the store does not take the object with that beside its bytes; None where it would."""
