@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from function.demo.s3server import S3Server
 from function.finish.verification import State, Verifier
 from function.finish.xmp import SourceType, source_type
 from tests.darkroom import DarkroomProcess, darkroom, outcome_of
+from tests.finish.conftest import Exiftool
 from tests.finish.marked import FORMATS, issued, pixels_of
 from tests.finish.second_reader import read
 from tests.stores import new_bucket
@@ -65,7 +64,7 @@ def test_what_is_stored_is_signed_and_is_what_the_event_says(fetched: Any) -> No
 
 
 @pytest.mark.chaos
-def test_all_of_many_outputs_are_read_by_others(fetched: Any, tmp_path: Path, exiftool: str) -> None:
+def test_all_of_many_outputs_are_read_by_others(fetched: Any, tmp_path: Path, exiftool: Exiftool) -> None:
     """200 files of all formats and sizes; in a slice, 8."""
     outputs = [{"format": name, "max_side": side} for side in (128, 48) for name in FORMATS]
     prompts = [{**PROMPT, "num_images": 2 if CHAOS else 1, "seed": seed, "outputs": outputs} for seed in range(13)]
@@ -78,18 +77,7 @@ def test_all_of_many_outputs_are_read_by_others(fetched: Any, tmp_path: Path, ex
         assert pixels_of(body).shape == (said["height"], said["width"], 3)
         if kind == "png":
             assert read(body).actions[0]["digitalSourceType"] == SourceType.GENERATED
-    command: list[str | Path] = [
-        exiftool,
-        "-json",
-        "-G1",
-        "-n",
-        "-XMP:all",
-        "-Warning",
-        "-CBOR:all",
-        "-JUMBF:all",
-        tmp_path,
-    ]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    told = exiftool(tmp_path, "-G1", "-n", "-XMP:all", "-Warning", "-CBOR:all", "-JUMBF:all")
     assert len(told) == len(files)
     for one in told:
         assert one["XMP-iptcExt:DigitalSourceType"] == SourceType.GENERATED, one

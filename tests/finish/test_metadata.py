@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from function.finish.metadata import infotext
 from function.finish.reading import seen
 from function.render import Picture
 from tests.finish.a1111 import parameters_in, parsed
+from tests.finish.conftest import Exiftool
 from tests.finish.pictures import FORMATS, MODEL, SOFTWARE, finished, origin, ramp
 from tests.sizing import sized
 
@@ -115,25 +114,14 @@ def test_without_metadata_nothing_is_said(format: Any) -> None:
 
 
 @pytest.mark.chaos
-def test_exiftool_reads_all_of_many_files(exiftool: str, tmp_path: Path) -> None:
+def test_exiftool_reads_all_of_many_files(exiftool: Exiftool, tmp_path: Path) -> None:
     written: dict[str, File] = {}
     for number in range(sized(3, 50)):
         of = origin(f"star no. {number}, \u8d64\u3044\u661f", negative_prompt="trüb", num_inference_steps=number + 1)
         for file in finished(of=of).files:
             written[f"{number}.{file.suffix}"] = file
             (tmp_path / f"{number}.{file.suffix}").write_bytes(file.body)
-    command = [
-        exiftool,
-        "-json",
-        "-charset",
-        "utf8",
-        "-error",
-        "-FileType",
-        "-UserComment",
-        "-Parameters",
-        str(tmp_path),
-    ]
-    report = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    report = exiftool(tmp_path, "-charset", "utf8", "-error", "-FileType", "-UserComment", "-Parameters")
     assert len(report) == len(written)
     for row in report:
         name = Path(row["SourceFile"]).name

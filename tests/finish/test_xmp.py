@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -11,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from function.finish.xmp import SourceType, packet, source_type
+from tests.finish.conftest import Exiftool
 from tests.finish.marked import FORMATS, encoded, noise, signed
 
 EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -34,20 +33,10 @@ def test_the_packet_is_xml_in_its_namespaces() -> None:
     assert stated.text == TERM
 
 
-def test_exiftool_reads_it_in_each_format(exiftool: str, tmp_path: Path) -> None:
+def test_exiftool_reads_it_in_each_format(exiftool: Exiftool, tmp_path: Path) -> None:
     for name in FORMATS:
         (tmp_path / f"picture.{name}").write_bytes(signed(name))
-    command: list[str | Path] = [
-        exiftool,
-        "-json",
-        "-G1",
-        "-n",
-        "-XMP:all",
-        "-FileType",
-        "-Warning",
-        *sorted(tmp_path.iterdir()),
-    ]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    found = exiftool(tmp_path, "-G1", "-n", "-XMP:all", "-FileType", "-Warning")
     assert len(found) == len(FORMATS)
     for told in found:
         assert told["XMP-iptcExt:DigitalSourceType"] == TERM, told

@@ -82,3 +82,18 @@ def adapted(untrained: Path, installed: Path) -> SdxlRenderer:
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
         renderer.load()
     return renderer
+
+
+@pytest.fixture(scope="module")
+def offloaded(untrained: Path, installed: Path, request: pytest.FixtureRequest) -> SdxlRenderer:
+    """As `adapted`, but offloaded: the hooks of a GPU, though here the device is where all of it lies anyway."""
+    renderer = SdxlRenderer(
+        model=str(untrained),
+        device="cpu",
+        adapters=str(installed),
+        adapters_kept=1 << 30,
+        offload=request.param,
+        warm_up_steps=0,
+    )
+    renderer.load()
+    return renderer

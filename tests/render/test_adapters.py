@@ -196,21 +196,6 @@ def test_each_adapter_changes_the_picture_and_leaves_no_trace(
     assert np.array_equal(pixels(adapted, **{field: ALL[field]}), first)
 
 
-@pytest.fixture(scope="module")
-def offloaded(untrained: Path, installed: Path, request: pytest.FixtureRequest) -> SdxlRenderer:
-    """As `adapted`, but offloaded: the hooks of a GPU, though here the device is where all of it lies anyway."""
-    renderer = SdxlRenderer(
-        model=str(untrained),
-        device="cpu",
-        adapters=str(installed),
-        adapters_kept=1 << 30,
-        offload=request.param,
-        warm_up_steps=0,
-    )
-    renderer.load()
-    return renderer
-
-
 @pytest.mark.parametrize(
     ("offloaded", "field"),
     [("model", "loras"), ("model", "controlnets"), ("model", "ip_adapters"), ("sequential", "controlnets")],

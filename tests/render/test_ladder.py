@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,6 +23,7 @@ from function.render.sdxl import SdxlRenderer
 from tests.render import recorded
 from tests.render.sources import scene
 from tests.render.test_adapters import ALL, IMAGE, LINES, render
+from tests.render.watching import before_each
 from tests.sizing import sized
 
 pytestmark = pytest.mark.filterwarnings(
@@ -150,35 +150,12 @@ def test_what_the_vae_has_no_memory_to_encode_is_encoded_in_tiles(renderer: Sdxl
 # What earlier prompts have left beside the model.
 
 
-@pytest.fixture(scope="module")
-def crowded(untrained: Path, installed: Path, request: pytest.FixtureRequest) -> SdxlRenderer:
-    """A renderer that keeps all adapters that it has used."""
-    renderer = SdxlRenderer(
-        model=str(untrained),
-        device="cpu",
-        adapters=str(installed),
-        adapters_kept=1 << 30,
-        offload=request.param,
-        warm_up_steps=0,
-    )
-    renderer.load()
-    return renderer
-
-
 @contextmanager
 def nets() -> Iterator[weakref.WeakSet[torch.nn.Module]]:
     """The ControlNets that are used, for as long as there are any."""
     used: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
-
-    def before(module: torch.nn.Module, _arguments: object) -> None:
-        if isinstance(module, ControlNetModel):
-            used.add(module)
-
-    hook = torch.nn.modules.module.register_module_forward_pre_hook(before)
-    try:
+    with before_each(ControlNetModel, used.add):
         yield used
-    finally:
-        hook.remove()
 
 
 @contextmanager
@@ -197,38 +174,38 @@ def no_room_beside(module: torch.nn.Module, beside: weakref.WeakSet[torch.nn.Mod
 
 
 @pytest.mark.parametrize(
-    ("crowded", "part"),
+    ("offloaded", "part"),
     [("none", "text_encoder"), ("none", "unet"), ("none", "vae"), ("model", "unet"), ("sequential", "unet")],
-    indirect=["crowded"],
+    indirect=["offloaded"],
 )
-def test_what_earlier_prompts_left_loaded_makes_room(crowded: SdxlRenderer, part: str) -> None:
-    before = render(crowded).pictures[0].pixels
+def test_what_earlier_prompts_left_loaded_makes_room(offloaded: SdxlRenderer, part: str) -> None:
+    before = render(offloaded).pictures[0].pixels
     with nets() as used:
-        render(crowded, controlnets=[{"name": "edges", "image": LINES}])
+        render(offloaded, controlnets=[{"name": "edges", "image": LINES}])
     assert len(used) == 1, "it was not kept, and the test would show nothing"
-    module = getattr(crowded._pipeline, part)  # noqa: SLF001  # torch's hooks are the seam
+    module = getattr(offloaded._pipeline, part)  # noqa: SLF001  # torch's hooks are the seam
     with no_room_beside(module.decoder if part == "vae" else module, used):
-        rendering = render(crowded)
+        rendering = render(offloaded)
     assert np.array_equal(rendering.pictures[0].pixels, before)
     assert remarks(rendering) == []
     assert not used
 
 
-@pytest.mark.parametrize("crowded", ["none"], indirect=True)
-def test_what_the_prompt_itself_uses_stays_loaded(crowded: SdxlRenderer) -> None:
-    base: Any = crowded._pipeline  # noqa: SLF001  # torch's hooks are the seam
-    before, expected = (render(crowded, **asked).pictures[0].pixels for asked in ({}, ALL))
+@pytest.mark.parametrize("offloaded", ["none"], indirect=True)
+def test_what_the_prompt_itself_uses_stays_loaded(offloaded: SdxlRenderer) -> None:
+    base: Any = offloaded._pipeline  # noqa: SLF001  # torch's hooks are the seam
+    before, expected = (render(offloaded, **asked).pictures[0].pixels for asked in ({}, ALL))
     with nets() as others:
-        render(crowded, controlnets=[{"name": "depth", "image": LINES}], loras=[{"name": "oil.v1"}])
+        render(offloaded, controlnets=[{"name": "depth", "image": LINES}], loras=[{"name": "oil.v1"}])
     assert list(map(len, base.get_list_adapters().values())) == [2, 1, 1]
     with nets() as own, no_room_beside(base.vae.decoder, others):
-        assert np.array_equal(render(crowded, **ALL).pictures[0].pixels, expected)
+        assert np.array_equal(render(offloaded, **ALL).pictures[0].pixels, expected)
         assert not others
         (first,) = own
-        render(crowded, **ALL)
+        render(offloaded, **ALL)
         assert list(own) == [first]
     assert list(map(len, base.get_list_adapters().values())) == [1, 1, 1]
-    assert np.array_equal(render(crowded).pictures[0].pixels, before)
+    assert np.array_equal(render(offloaded).pictures[0].pixels, before)
 
 
 @pytest.fixture

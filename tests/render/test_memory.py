@@ -21,6 +21,7 @@ from function.render.memory import Memory, Offload, free_memory
 from function.render.sdxl import SdxlRenderer
 from function.render.weights import load_pipeline, model_named
 from tests.render.test_sdxl import SEED, asking, bodies, by_hand, nothing
+from tests.render.watching import before_each
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"
@@ -45,16 +46,8 @@ def parts(renderer: Any) -> list[torch.nn.Module]:
 def calls(kind: type[torch.nn.Module]) -> Iterator[list[None]]:
     """One for each call of such a module, whoever makes it."""
     made: list[None] = []
-
-    def before(module: torch.nn.Module, _arguments: object) -> None:
-        if isinstance(module, kind):
-            made.append(None)
-
-    hook = torch.nn.modules.module.register_module_forward_pre_hook(before)
-    try:
+    with before_each(kind, lambda _: made.append(None)):
         yield made
-    finally:
-        hook.remove()
 
 
 @pytest.fixture(scope="module")
