@@ -174,11 +174,11 @@ def _description(data: bytes, begin: int, end: int) -> bytes:
 def _unprotected(signature: bytes) -> None:
     """The part of a COSE signature that is not signed: padding with zeros, and what is checked by itself."""
     (_, headers, payload, _), end = item(signature, 0)
-    if payload is not None or end != len(signature):
+    if payload is not None or end != len(signature) or not isinstance(headers, dict):
         raise Misframed("the signature is not alone")
     for name, value in headers.items():
         if name in ("pad", "pad2"):
-            if value.strip(b"\0"):
+            if not isinstance(value, bytes) or value.strip(b"\0"):
                 raise Misframed("there is something in the signature's padding")
         elif name not in ("sigTst", "sigTst2", "rVals", "x5chain", 33):
             raise Misframed("the signature has a header that C2PA does not know")

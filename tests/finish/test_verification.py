@@ -82,9 +82,9 @@ def padding_of(file: bytes) -> range:
 
 
 def frame_of(file: bytes) -> set[int]:
-    """The name of the signature's padding, and the labels and sizes of boxes that nobody signs."""
-    pad = file.index(b"cpad\x59") + 1
-    places = {*range(pad, pad + 3), *around(file)}
+    """What the signature's padding is called and said to be, and the labels and sizes of boxes that nobody signs."""
+    pad = file.index(b"cpad\x59")
+    places = {*range(pad, pad + 7), *around(file)}
     for label in (b"c2pa.assertions", b"c2pa.claim.v2", b"c2pa.signature"):
         at = file.index(b"\x03" + label + b"\0")
         # Before it are the size and kind of the description, its type, and a box with the size of all.
