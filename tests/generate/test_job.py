@@ -14,6 +14,8 @@ from tests.generate.conftest import CAPTION, Waiting, picture
 from tests.judge import is_right
 
 SHAPES = (CAPTION, "a yellow star on a purple background", "a white ring on a green background")
+# The model is right for nearly all seeds: one that is left open would now and then be another.
+STEPS = {"num_inference_steps": 20, "seed": 0}
 # A Job as it is written by hand: one request after the other, and what comes back into files.
 LOOP = """
 n=0
@@ -21,7 +23,7 @@ while IFS= read -r prompt; do
   [ -z "$prompt" ] && continue
   n=$((n + 1))
   curl --silent --show-error "$1/generate" -H "Content-Type: application/json" \\
-    -d "{\\"prompt\\": \\"$prompt\\", \\"num_inference_steps\\": 20}" -o "$2/$n.json"
+    -d "{\\"prompt\\": \\"$prompt\\", \\"num_inference_steps\\": 20, \\"seed\\": 0}" -o "$2/$n.json"
 done
 """
 
@@ -37,7 +39,7 @@ def test_a_job_with_curl_gets_a_right_picture_for_each_line(waiting: Waiting, tm
 
 def test_the_same_in_one_command(waiting: Waiting, tmp_path: Path) -> None:
     file = tmp_path / "prompts.yaml"
-    file.write_text(json.dumps({"defaults": {"num_inference_steps": 20}, "prompts": [{"prompt": it} for it in SHAPES]}))
+    file.write_text(json.dumps({"defaults": STEPS, "prompts": [{"prompt": it} for it in SHAPES]}))
     environment = {"DARKROOM_IMAGE_BUCKET": waiting.images, "DARKROOM_PROMPT_BUCKETS": waiting.prompts}
     done = darkroom("submit", str(file), "--wait", "--json", **waiting.server.environment | environment)
     assert done.returncode == 0, done.stderr
