@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from events.envelope import decode_json
 from events.prompt import MAX_FAULTS, Fault, InvalidPrompt, Prompt, canonical, prompt_hash, validate
 from events.prompt.schedulers import NAMES
+from tests.events.faults import faults_of
 from tests.events.values import JSON, SCALARS, TEXT
 
 FIELDS = tuple(Prompt.model_fields)
@@ -125,14 +126,6 @@ REFUSED: dict[str, list[object]] = {
     "outputs": [True, {}, None, [], [{"format": "gif"}], [{"quality": 90}], [{"max_side": 15}], [{}] * 9],
     "destination": [True, [], {}, "a", {"prefix": "../a"}, {"prefix": "/a"}, {"prefix": ""}],
 }
-
-
-def faults_of(received: object) -> dict[str, str]:
-    """What is wrong, by where it is; fails if nothing is."""
-    with pytest.raises(InvalidPrompt) as invalid:
-        validate(received)
-    assert invalid.value.faults
-    return {fault.where: fault.message for fault in invalid.value.faults}
 
 
 def test_the_tables_know_every_field() -> None:

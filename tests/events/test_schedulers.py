@@ -6,14 +6,9 @@ from typing import Any
 
 import pytest
 
-from events.prompt import InvalidPrompt, validate
+from events.prompt import validate
 from events.prompt.schedulers import KINDS, NAMES, SIGMAS, settled
-
-
-def faults_of(**fields: Any) -> dict[str, str]:
-    with pytest.raises(InvalidPrompt) as invalid:
-        validate({"prompt": "a"} | fields)
-    return {fault.where: fault.message for fault in invalid.value.faults}
+from tests.events.faults import faults_of
 
 
 @pytest.mark.parametrize(
@@ -28,14 +23,14 @@ def faults_of(**fields: Any) -> dict[str, str]:
     ],
 )
 def test_an_unknown_name_is_told_the_near_ones(name: str, near: str) -> None:
-    message = faults_of(scheduler=name)["scheduler"]
+    message = faults_of({"prompt": "a", "scheduler": name})["scheduler"]
     start, end = "there is no such scheduler; did you mean ", "?"
     assert message.startswith(start)
     assert near in message.removeprefix(start).removesuffix(end).split(" or ")
 
 
 def test_a_name_that_is_near_to_none_is_told_all_of_them() -> None:
-    message = faults_of(scheduler="q" * 5000)["scheduler"]
+    message = faults_of({"prompt": "a", "scheduler": "q" * 5000})["scheduler"]
     assert all(name in message for name in (*KINDS, "Euler a", "DPM++ 2M"))
     assert len(message) < 1000
 
@@ -132,7 +127,7 @@ def test_what_is_told_goes_before_what_the_name_implies() -> None:
     ids=str,
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(fields: dict[str, Any], faults: dict[str, str]) -> None:
-    assert faults_of(**fields) == faults
+    assert faults_of({"prompt": "a"} | fields) == faults
 
 
 def test_faults_of_several_fields_are_told_at_once() -> None:
@@ -143,4 +138,4 @@ def test_faults_of_several_fields_are_told_at_once() -> None:
         "size": "1x1",
         "seed": -1,
     }
-    assert faults_of(**wrong).keys() == {"scheduler_config", "timesteps", "size", "seed"}
+    assert faults_of({"prompt": "a"} | wrong).keys() == {"scheduler_config", "timesteps", "size", "seed"}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +14,12 @@ from PIL import Image
 from function.render.sources import picture
 from tests.inputs.hostile import hostile
 from tests.inputs.hostile import picture as harmless
-
-MOST_KIB = 64 << 10
+from tests.inputs.measured import MOST_KIB, rows_of
 
 
 def test_a_hundred_hostile_files_are_refused_in_a_sentence_and_in_little_memory() -> None:
     expected = {name: sentence for name, _, sentence in hostile()}
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.inputs.measure"],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    rows = rows_of("-m", "tests.inputs.measure", seconds=300)
     assert [name for name, _, _ in rows] == list(expected)
     assert len(expected) >= 100
     assert {name: said for name, said, _ in rows if expected[name] not in str(said)} == {}

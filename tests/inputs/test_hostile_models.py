@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from function.render.manifest import WRITE, mismatch, runnable
+from tests.inputs.measured import MOST_KIB, rows_of
 
 UNET: Final = Path("unet/diffusion_pytorch_model.safetensors")
-MOST_KIB: Final = 64 << 10
 # Of each folder what is wrong with it, and how far the memory grew meanwhile.
 CHECKS: Final = """
 import json, sys
@@ -79,16 +77,7 @@ def test_links_in_a_model_are_refused(tmp_path: Path) -> None:
     folders = [model(tmp_path / str(number)) for number in range(len(SPOILT))]
     for spoil, folder in zip(SPOILT, folders, strict=True):
         spoil(folder)
-    run = subprocess.run(
-        [sys.executable, "-c", CHECKS, *folders],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    rows = rows_of("-c", CHECKS, *map(str, folders), seconds=60)
     for (said, grown), expected in zip(rows, SPOILT.values(), strict=True):
         assert expected in said
         assert "\n" not in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,9 +40,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def renderer(untrained: Path) -> SdxlRenderer:
     """A renderer that has loaded the untrained model."""
     renderer = SdxlRenderer(model=str(untrained), device="cpu")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
-        renderer.load()
+    renderer.load()
     return renderer
 
 
@@ -51,9 +48,7 @@ def renderer(untrained: Path) -> SdxlRenderer:
 def shapes() -> SdxlRenderer:
     """A renderer with the model that obeys its prompt."""
     renderer = SdxlRenderer(model=str(MODELS / "shapes"), device="cpu")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
-        renderer.load()
+    renderer.load()
     return renderer
 
 
@@ -78,9 +73,7 @@ def installed(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def adapted(untrained: Path, installed: Path) -> SdxlRenderer:
     """A renderer that has loaded the untrained model, and keeps the adapters that it has used."""
     renderer = SdxlRenderer(model=str(untrained), device="cpu", adapters=str(installed), adapters_kept=1 << 30)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # diffusers under NumPy 2.4
-        renderer.load()
+    renderer.load()
     return renderer
 
 

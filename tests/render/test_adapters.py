@@ -25,7 +25,6 @@ from tests.render.by_hand import picture_of
 from tests.render.sources import left_half, save_refiner, scene
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # diffusers under NumPy 2.4
     pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning"),  # a second LoRA, put on by hand
 ]
 

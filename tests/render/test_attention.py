@@ -24,10 +24,6 @@ from function.render.sdxl import SdxlRenderer
 from function.render.weights import ModelUnavailable
 from tests.render.test_sdxl import by_hand
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
 

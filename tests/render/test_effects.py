@@ -20,10 +20,6 @@ from tests.leaves import leaves
 from tests.render.effects import EFFECTS, ELSEWHERE, SMALL
 from tests.render.sources import left_half, scene
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 ROOT = Path(__file__).parents[2]
 SOURCES: Final = {
     Input(uri=f"s3://inputs/{name}.png"): shown

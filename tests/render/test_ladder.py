@@ -26,10 +26,6 @@ from tests.render.test_adapters import ALL, IMAGE, LINES, render
 from tests.render.watching import before_each
 from tests.sizing import sized
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 SEED = 7
 STEPS = 2
 # Larger than the VAE's tile, so that tiles can be told by their number.

@@ -13,10 +13,6 @@ from function.render.sdxl import SdxlRenderer
 from tests.render.test_adapters import by_hand, fresh, pixels, wear
 from tests.sizing import sized
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 SWAPS = sized(30, 200)
 WARM = sized(10, 20)
 # A LoRA of these is a quarter of a MB, so that in the slice, too, it would tell if each of them were left.

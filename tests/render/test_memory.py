@@ -23,10 +23,6 @@ from function.render.weights import load_pipeline, model_named
 from tests.render.test_sdxl import SEED, asking, bodies, by_hand, nothing
 from tests.render.watching import before_each
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 

@@ -22,10 +22,6 @@ from tests.judge import judge
 from tests.render.by_hand import picture_of
 from tests.render.sources import left_half, scene
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 SEED = 1234
 IMAGE, MASK = "s3://inputs/scene.png", "s3://inputs/mask.png"
 BEGUN = {"prompt": "a red star", "num_inference_steps": 5, "image": IMAGE, "strength": 0.6}

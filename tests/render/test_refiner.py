@@ -23,10 +23,6 @@ from function.render.sdxl import SdxlRenderer
 from function.render.weights import ModelUnavailable
 from tests.render.sources import left_half, save_refiner, scene
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 SEED = 1234
 SMALL: dict[str, Any] = {"prompt": "a red star", "num_inference_steps": 5, "width": 64, "height": 64}
 ENSEMBLE: dict[str, Any] = {"refiner": "ensemble", "high_noise_fraction": 0.6}

@@ -21,8 +21,6 @@ from tests.judge import is_right
 from tests.render.test_sdxl import SEED, asking, by_hand, nothing
 
 pytestmark = [
-    # diffusers under NumPy 2.4
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning"),
 ]
 

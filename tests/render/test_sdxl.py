@@ -19,10 +19,6 @@ from function.render.sdxl import SdxlRenderer
 from function.render.weights import Dtype
 from tests.render.by_hand import picture_of
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 SEED = 1234
 SMALL = {"prompt": "a red star on a blue background", "num_inference_steps": 2, "width": 64, "height": 64}
 

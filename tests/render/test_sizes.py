@@ -12,10 +12,6 @@ from events.prompt import validate
 from function.render.sdxl import SdxlRenderer
 from tests.render.test_sdxl import SEED, asking, by_hand, nothing
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 OWN = (64, 64)
 CROPPED = {"crops_coords_top_left": (16, 24)}
 NEGATIVE = {"negative_original_size": (32, 48), "negative_target_size": (40, 56)}

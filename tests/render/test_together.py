@@ -19,7 +19,6 @@ from tests.render.test_adapters import IMAGE, LINES, PICTURES, SEED, SMALL, pixe
 from tests.render.test_sdxl import small
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # diffusers under NumPy 2.4
     # The pipeline's own call of it.
     pytest.mark.filterwarnings("ignore:`upcast_vae` is deprecated:FutureWarning"),
 ]

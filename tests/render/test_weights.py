@@ -108,7 +108,6 @@ def worthless(model: Path) -> None:
     unet.save_pretrained(model / "unet")
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers under NumPy 2.4
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [

@@ -20,10 +20,6 @@ from function.render.sdxl import SdxlRenderer
 from function.render.wording import in_vain
 from tests.render.test_sdxl import SEED, asking, by_hand, nothing
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # diffusers under NumPy 2.4
-
 # One token each, and a window of the model's text encoders takes thirty.
 WORD = "star "
 WINDOW = 30
